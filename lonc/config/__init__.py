@@ -1,0 +1,32 @@
+"""Owns everything that is read once at the start: the settings and the table of hosts.
+
+`settings` is the one table of what may be set; `apache` reads the Apache-style files by it, `hosts` reads
+hosts.tab, `model` has the frozen results, `sample` writes the commented sample file from the same table.
+Everything is checked here, at the border, and all that is wrong is reported together (ConfigError), so
+that nobody behind it ever meets a missing, foreign or impossible value.
+Source: spec files.md 1 and 2.
+"""
+
+from __future__ import annotations
+
+from lonc.config.apache import DEFAULT_CONF_DIR, ENV_CONF_DIR, FILE_NAMES, find_conf_dir, load_config
+from lonc.config.hosts import load_hosts
+from lonc.config.model import SOCKET_PATH_LIMIT, Config, Host, HostTable, valid_id
+from lonc.config.settings import BY_NAME, SETTINGS, Setting
+
+__all__ = [
+    "BY_NAME",
+    "DEFAULT_CONF_DIR",
+    "ENV_CONF_DIR",
+    "FILE_NAMES",
+    "SETTINGS",
+    "SOCKET_PATH_LIMIT",
+    "Config",
+    "Host",
+    "HostTable",
+    "Setting",
+    "find_conf_dir",
+    "load_config",
+    "load_hosts",
+    "valid_id",
+]
