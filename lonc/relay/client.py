@@ -1,0 +1,81 @@
+"""One client of the UNIX socket as the relay sees it: what it asked, what it is owed, and in which order.
+
+Requests of a client are numbered as they come. `turn` is the number whose answer goes out next; an answer
+that is known before its turn waits in `early`. An answer whose number has passed is dropped: that is how a
+request that was given up stays in the queue, so that replies still match, without anybody hearing of it.
+"""
+
+from __future__ import annotations
+
+from lonc.wire.lines import Line, LineBuffer
+from lonc.wire.outbox import Outbox
+
+
+class Client:
+    """Requests and answers of one client. Whoever owns the socket derives its own class from this one."""
+
+    __slots__ = (
+        "box",
+        "buffer",
+        "dirty",
+        "early",
+        "finishing",
+        "gone",
+        "issued",
+        "plain",
+        "queued",
+        "turn",
+    )
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self.buffer = LineBuffer(max_line_bytes)
+        self.box = Outbox()  # answers on their way out
+        self.issued = 0  # number of the next request
+        self.turn = 0  # number of the next answer to go out
+        self.early: dict[int, Line] = {}
+        self.queued = 0  # bytes of its requests that wait in the relay's queue
+        self.plain = True  # nothing early, not gone: the hot path may write to the box directly
+        self.finishing = False  # no more requests: closed when all is answered and taken
+        self.gone = False  # closed; its answers are dropped
+        self.dirty = False  # listed for the end of this turn
+
+    @property
+    def waiting(self) -> int:
+        """Return how many of its requests have no answer yet."""
+        return self.issued - self.turn
+
+    @property
+    def finished(self) -> bool:
+        """Return whether nothing more will be asked or said."""
+        return self.finishing and self.turn == self.issued and not self.box
+
+    def settle(self, number: int, line: Line) -> bool:
+        """Give request `number` its answer; return False when it had one already or nobody wants it."""
+        if self.gone or number < self.turn or number in self.early:
+            return False
+        if number > self.turn:
+            self.early[number] = line
+            self.plain = False
+            return True
+        self.box.put(line)
+        self.turn += 1
+        while self.early and self.turn in self.early:
+            self.box.put(self.early.pop(self.turn))
+            self.turn += 1
+        self.plain = not self.early
+        return True
+
+    def owed(self, number: int) -> bool:
+        """Return whether request `number` still waits for an answer that somebody wants."""
+        return not self.gone and number >= self.turn and number not in self.early
+
+    def attend(self) -> None:
+        """Send what is owed and watch what is wanted; called once per turn for those listed as dirty."""
+        raise NotImplementedError("whoever owns the socket says how")
+
+    def forget(self) -> None:
+        """Note that its socket is closed: what it asked stays in the queue, what it is owed is dropped."""
+        self.gone = True
+        self.plain = False
+        self.box.clear()
+        self.early.clear()
