@@ -69,7 +69,7 @@ class Lane:
     @property
     def open(self) -> bool:
         """Return whether another request may be handed over."""
-        return self.ready and len(self.in_flight) < self.window and self.box.size < LINK_HIGH_WATER
+        return self.ready and len(self.in_flight) < self.window and self.box.held < LINK_HIGH_WATER
 
     def hand_over(self, entry: Queued, frame: Line, now: float) -> None:
         """Put a request on the link; `frame` is what goes over the wire for it."""

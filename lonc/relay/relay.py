@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+
 from lonc.errors import CipherError
 from lonc.relay.client import Client
 from lonc.relay.counters import BUCKETS, Counters
@@ -121,7 +122,7 @@ class Relay:
             self._lose(client, number)
         else:
             self._enqueue(entry)
-            self._pump(now)
+            self.pump(now)
 
     def _enqueue(self, entry: Queued) -> None:
         self.queue.append(entry)
@@ -191,14 +192,14 @@ class Relay:
         if in_flight and in_flight[0][0] is self.delayed_client:
             self.wake_at = min(self.wake_at, now + self._delayed_timeout_s)
         if self.queue:
-            self._pump(now)
+            self.pump(now)
         return True
 
     def log_transactions(self, wanted: bool, now: float) -> None:
         """Collect every transaction in `transactions` for the log, or stop; the hot path is closed meanwhile."""
         self.transactions = [] if wanted else None
         self._direct = False
-        self._pump(now)
+        self.pump(now)
 
     def _reply(self, entry: Sent, line: Line | None, now: float) -> None:
         """The road off the hot path: delayed, encrypted, over-long, logged, out of turn, or unwanted."""
@@ -278,7 +279,7 @@ class Relay:
         """Let requests go again; those read at or after `hold_from` wait on for a young delayed message."""
         self._frozen = False
         self._hold_from = hold_from
-        self._pump(now)
+        self.pump(now)
 
     def send_delayed(self, line: Line, now: float) -> None:
         """Put a delayed message on the link; its reply comes in `delayed_replies`."""
@@ -329,8 +330,8 @@ class Relay:
 
     # --- the queue ------------------------------------------------------------------------------------
 
-    def _pump(self, now: float) -> None:
-        """Hand over from the queue what may go."""
+    def pump(self, now: float) -> None:
+        """Hand over from the queue what may go; also called when the link has taken what it had refused."""
         lane, queue, hold_from = self.lane, self.queue, self._hold_from
         if self._frozen:
             return

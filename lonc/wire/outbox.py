@@ -20,13 +20,13 @@ BATCH_BYTES = 1 << 20
 class Outbox:
     """Lines on their way to one socket. `fresh` may be appended to directly: bytes that end in a newline."""
 
-    __slots__ = ("_backlog", "_begun", "_held", "fresh")
+    __slots__ = ("_backlog", "_begun", "fresh", "held")
 
     def __init__(self) -> None:
         self.fresh: list[bytes] = []
         self._backlog: deque[tuple[memoryview, bool]] = deque()  # chunk, and whether it ends its line
         self._begun = False  # some bytes of the first line in the backlog were taken
-        self._held = 0  # bytes in the backlog
+        self.held = 0  # bytes that the kernel has refused so far
 
     def __bool__(self) -> bool:
         """Return whether anything is owed."""
@@ -40,7 +40,7 @@ class Outbox:
     @property
     def size(self) -> int:
         """Return how many bytes are owed."""
-        return self._held + sum(map(len, self.fresh))
+        return self.held + sum(map(len, self.fresh))
 
     def put(self, line: Line) -> None:
         """Append a line given without its newline; chunks stay chunks."""
@@ -74,7 +74,7 @@ class Outbox:
         """Note that the kernel took `count` bytes; the rest stays, in order, as backlog."""
         self._settle()
         backlog = self._backlog
-        self._held -= count
+        self.held -= count
         while count:
             chunk, last = backlog.popleft()
             if count < len(chunk):
@@ -85,7 +85,7 @@ class Outbox:
             self._begun = not last
 
     def take_back(self) -> list[bytes]:
-        """Remove and return, joined and without newlines, the lines of which no byte was taken; the rest is lost."""
+        """Remove and return, joined, the lines of which no byte was taken; what was begun is forgotten."""
         self._settle()
         lines: list[bytes] = []
         chunks: list[memoryview] = []
@@ -104,7 +104,7 @@ class Outbox:
         self.fresh.clear()
         self._backlog.clear()
         self._begun = False
-        self._held = 0
+        self.held = 0
 
     def _settle(self) -> None:
         """Move this turn's lines behind the backlog."""
@@ -114,4 +114,4 @@ class Outbox:
 
     def _append(self, chunk: bytes, *, last: bool) -> None:
         self._backlog.append((memoryview(chunk), last))
-        self._held += len(chunk)
+        self.held += len(chunk)
