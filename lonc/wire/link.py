@@ -5,16 +5,9 @@ takes from it what is to be written; everything that follows is returned as a li
 Three things change a link: bytes (`receive`), time (`tick`, due at `next_deadline`), and what its holder
 tells it (`dial`, `connected`, `sent`, `close`, `lost`).
 
-    DOWN         no connection, none on the way
-    CONNECTING   the connect is on its way
-    GREETING     rows 1 to 5 of the dialogue: does lond know us, and who is it
-    KEYING       row 6: the build key of this connection
-    READY        requests and replies; what is in flight is the holder's affair
-    CLOSING      `exit` was said, its answer or the end of file is awaited
-
-TRANSITIONS is the only table of legal changes and `_enter` the only writer of the state; a change that the
-table does not hold raises LinkProtocolError and leaves everything as it was. DIALOGUE is the opening
-dialogue as it stands in spec wire.md 2, one row per request, in the order of lonc 1.53.
+States, legal changes and events are in states.py, the rows of the dialogue in dialogue.py. `_enter` is the
+only writer of the state; a change that the table does not hold raises LinkProtocolError and leaves
+everything as it was.
 
 A reply is matched to its request by counting alone. So a byte that nobody asked for, before a request is
 out or behind the answer to it, ends the link: from then on every reply might be somebody else's.
@@ -23,190 +16,44 @@ out or behind the answer to it, ends the link: from then on every reply might be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from lonc.errors import LinkProtocolError
 from lonc.wire import words
 from lonc.wire.cipher import FrameCipher, session_key
+from lonc.wire.dialogue import DIALOGUE, Talk, shown
 from lonc.wire.lines import Line, LineBuffer, whole
+from lonc.wire.states import (
+    TRANSITIONS,
+    Farewell,
+    LinkEvent,
+    LinkInput,
+    LinkState,
+    Lost,
+    LostReason,
+    Moved,
+    Note,
+    Ready,
+)
+
+__all__ = [
+    "ANSWER_BYTES",
+    "DIALOGUE",
+    "TRANSITIONS",
+    "Farewell",
+    "Link",
+    "LinkEvent",
+    "LinkInput",
+    "LinkState",
+    "Lost",
+    "LostReason",
+    "Moved",
+    "Note",
+    "Ready",
+]
 
 ANSWER_BYTES: Final = 65536  # the longest answer of the dialogue; a challenge is echoed, however odd, up to it
-SHOWN_CHARS: Final = 200  # of a text from the peer that stands in an event
 
-
-class LinkState(Enum):
-    """Where a link is; the module's docstring says what each means."""
-
-    DOWN = "down"
-    CONNECTING = "connecting"
-    GREETING = "greeting"
-    KEYING = "keying"
-    READY = "ready"
-    CLOSING = "closing"
-
-
-class LinkInput(Enum):
-    """What can change the state of a link."""
-
-    DIAL = "dial"  # the holder begins to connect
-    CONNECTED = "connected"  # the connection stands
-    GREETED = "greeted"  # rows 1 to 5 are through
-    KEYED = "keyed"  # the key is agreed
-    CLOSE = "close"  # the holder wants the link to end in order
-    LOST = "lost"  # the link is over, for whatever reason
-
-
-TRANSITIONS: Final[dict[tuple[LinkState, LinkInput], LinkState]] = {
-    (LinkState.DOWN, LinkInput.DIAL): LinkState.CONNECTING,
-    (LinkState.CONNECTING, LinkInput.CONNECTED): LinkState.GREETING,
-    (LinkState.CONNECTING, LinkInput.LOST): LinkState.DOWN,
-    (LinkState.GREETING, LinkInput.GREETED): LinkState.KEYING,
-    (LinkState.GREETING, LinkInput.LOST): LinkState.DOWN,
-    (LinkState.KEYING, LinkInput.KEYED): LinkState.READY,
-    (LinkState.KEYING, LinkInput.LOST): LinkState.DOWN,
-    (LinkState.READY, LinkInput.CLOSE): LinkState.CLOSING,
-    (LinkState.READY, LinkInput.LOST): LinkState.DOWN,
-    (LinkState.CLOSING, LinkInput.LOST): LinkState.DOWN,
-}
-
-
-class LostReason:
-    """The fixed words for why a link that this module ended is over; its holder adds those of the socket."""
-
-    REFUSED: Final = "refused"  # lond does not know our address
-    INIT_FAILED: Final = "init_failed"  # the echo of the challenge was not answered `ok`
-    NO_KEY: Final = "no_key"  # no usable build key
-    OUT_OF_STEP: Final = "out_of_step"  # bytes that nobody asked for
-    TOO_LONG: Final = "too_long"  # an answer of the dialogue above ANSWER_BYTES
-    TIMEOUT: Final = "timeout"  # connecting, or a step of the dialogue, took too long
-    EOF: Final = "eof"  # the peer closed the connection
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The state changed; for debugging and for whoever shows the state."""
-
-    old: LinkState
-    new: LinkState
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something to log; text may hold raw characters of the peer's, at most SHOWN_CHARS of them."""
-
-    text: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Requests can be sent. peer_version: what the peer called its version, empty if it did not say."""
-
-    peer_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The link is DOWN. reason: a fixed word; detail: the text for the log, bounded as a Note's."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Farewell:
-    """A CLOSING link is DOWN. answer: what lond said to `exit`, empty if it said nothing in time."""
-
-    answer: str
-
-
-LinkEvent = Moved | Note | Ready | Lost | Farewell
-
-
-@dataclass(slots=True)
-class Talk:
-    """What is known in one dialogue: given by us, learned from the peer."""
-
-    own_id: bytes
-    peer: bytes
-    version: bytes
-    challenge: bytes = b""
-    build_key: bytes = b""
-    peer_version: str = ""
-    peer_remark: str = ""  # what followed the version after a colon; for display only
-
-
-Verdict = Note | Lost | None  # on an answer: go on and log, the link is over, go on
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One request of the dialogue: when, what, its status words, and what its answer must be."""
-
-    state: LinkState  # the state in which it is said
-    request: Callable[[Talk], bytes]
-    sending: str  # status word until the request is out
-    waiting: str  # status word until its answer is here
-    check: Callable[[Talk, bytes], Verdict]
-    is_pong: bool = False  # may be switched off, may have a pause before it
-
-
-def shown(text: bytes) -> str:
-    """Return a text of the peer's for an event: cut at SHOWN_CHARS, foreign bytes as `\\xNN`, not escaped."""
-    cut = text[:SHOWN_CHARS].decode("utf-8", "backslashreplace")
-    return cut[:SHOWN_CHARS] + ("..." if len(text) > SHOWN_CHARS or len(cut) > SHOWN_CHARS else "")
-
-
-def _keep_challenge(talk: Talk, answer: bytes) -> Verdict:
-    if answer in (words.REFUSED, words.BYE):
-        return Lost(LostReason.REFUSED, f"Init reply: >{shown(answer)}<")
-    talk.challenge = answer
-    return None
-
-
-def _need_ok(_talk: Talk, answer: bytes) -> Verdict:
-    return None if answer == words.OK else Lost(LostReason.INIT_FAILED, f"Init reply: >{shown(answer)}<")
-
-
-def _want_ok(_talk: Talk, answer: bytes) -> Verdict:
-    # An older lond says unknown_cmd or unable_to_set, and works all the same.
-    return None if answer == words.OK else Note(f"Sethost reply: >{shown(answer)}<", warning=True)
-
-
-def _keep_version(talk: Talk, answer: bytes) -> Verdict:
-    if not answer.startswith(words.VERSION):
-        return Note(f"Version reply: >{shown(answer)}<", warning=True)
-    version, _, remark = answer[len(words.VERSION) :].partition(b":")
-    talk.peer_version, talk.peer_remark = shown(version), shown(remark)
-    return None
-
-
-def _tell_pong(_talk: Talk, answer: bytes) -> Verdict:
-    # It says whether the way back is open, which is nothing this link depends on.
-    return Note(f"Pong reply: >{shown(answer)}<")
-
-
-def _keep_build_key(talk: Talk, answer: bytes) -> Verdict:
-    # Digits and letters (ASCII) alone are a key; `error: ...` or `unknown_cmd` would make one that nobody shares.
-    if not answer.isalnum() or words.is_failure(answer):
-        return Lost(LostReason.NO_KEY, f"no build key, {len(answer)} bytes instead")
-    talk.build_key = answer
-    return None
-
-
-_GREETING, _KEYING = LinkState.GREETING, LinkState.KEYING
-
-DIALOGUE: Final[tuple[Row, ...]] = (
-    Row(_GREETING, lambda _: words.INIT, "Connected", "Initialized", _keep_challenge),
-    Row(_GREETING, lambda talk: talk.challenge, "ChallengeReceived", "ChallengeReplied", _need_ok),
-    Row(_GREETING, lambda talk: words.SETHOST + talk.peer, "SetHost", "HostSet", _want_ok),
-    Row(_GREETING, lambda talk: words.VERSION + talk.version, "RequestingVersion", "ReadingVersionString",
-        _keep_version),
-    Row(_GREETING, lambda _: words.PONG, "RequestingPong", "ReceivingPong", _tell_pong, is_pong=True),
-    Row(_KEYING, lambda _: words.EKEY, "RequestingKey", "ReceivingKey", _keep_build_key),
-)  # fmt: skip
 
 _STEPS: Final = {
     LinkState.DOWN: "Disconnected",
