@@ -11,10 +11,10 @@ BUCKETS = 24
 
 @dataclass(slots=True)
 class Counters:
-    """Counts since this child began. A request is counted when it is handed to a link."""
+    """Counts since this child began."""
 
-    requests: int = 0
     replies: int = 0
+    cut: int = 0  # requests in flight when their link was lost
     con_lost: int = 0
     rejected: int = 0  # client lines over the limit
     latency_us: list[int] = field(default_factory=lambda: [0] * BUCKETS)

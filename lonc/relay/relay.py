@@ -222,32 +222,36 @@ class Relay:
             entry.client.settle(entry.number, line)
             self._touch(entry.client)
 
-    def link_lost(self, now: float) -> list[Line]:
-        """Answer everything in flight con_lost, keep what no byte was sent of; return lost delayed messages.
+    @property
+    def requests(self) -> int:
+        """Return how many requests were handed to a link so far, delayed messages among them."""
+        return self.counters.replies + self.counters.cut + len(self.lane.in_flight)
 
-        The grace begins when a READY link is lost, not when a redial fails.
+    def link_lost(self, now: float) -> None:
+        """Answer everything in flight con_lost, and keep what no byte was sent of for the next link.
+
+        The grace begins when a READY link is lost, not when a redial fails. Delayed messages in flight are
+        forgotten: whoever sent them knows.
         """
         lane = self.lane
         was_ready, lane.ready = lane.ready, False
         self._frozen, self._direct, self._hold_from = True, False, None
-        delayed: list[Line] = []
         kept: list[Queued] = []
         for entry, frame in lane.unsent():
             if entry.client is not self.delayed_client:
                 kept.append(Queued(entry.client, entry.asked, entry.number, self._unframed(entry, frame)))
-        for client, _, number, line in lane.in_flight:
-            if client is self.delayed_client:
-                delayed.append(line)
-            else:
+        for client, _, number, _ in lane.in_flight:
+            if client is not self.delayed_client:
                 self._lose(client, number)
+        self.counters.cut += len(lane.in_flight)
         lane.in_flight.clear()
+        self.delayed_replies.clear()
         for kept_entry in reversed(kept):
             self.queue.appendleft(kept_entry)
             kept_entry.client.queued += length(kept_entry.line)
         if was_ready:
             self.grace_until = now + self._grace_s
             self.wake_at = min(self.wake_at, self.grace_until)
-        return delayed
 
     def _framed(self, line: Line) -> Line:
         """Return what goes over the wire for a request; the key is the link's, so this is done last."""

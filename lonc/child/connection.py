@@ -1,0 +1,226 @@
+"""The clients' side of a child: its UNIX socket, who may use it, reading, writing, and the orderly end.
+
+Sockets of clients are used with MSG_DONTWAIT, not switched to non-blocking: that saves a system call for
+each connection, and most connections carry one request.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+
+from lonc.loop import READ, WRITE, Loop
+from lonc.relay import Client, Relay
+
+READ_BYTES = 16 * 1024
+LONG_READ_BYTES = 64 * 1024  # when a line is already known to be long
+ACCEPTS_PER_TURN = 64
+EMFILE_PAUSE_S = 0.5  # new clients wait in the backlog; those that are there go on
+_RECV = socket.MSG_DONTWAIT
+_SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+_UCRED = struct.Struct("3i")
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Connection(Client):
+    """One client and its socket."""
+
+    __slots__ = ("clients", "sock", "watching")
+
+    def __init__(self, sock: socket.socket, clients: Clients, max_line_bytes: int) -> None:
+        super().__init__(max_line_bytes)
+        self.sock = sock
+        self.clients = clients
+        self.watching = READ
+
+    def on_ready(self, mask: int) -> None:
+        """Read once, write what waits. Called by the loop."""
+        if mask & READ:
+            self.read()
+        if mask & WRITE and not self.gone:
+            self.attend()
+
+    def read(self) -> bool:
+        """Read once; return whether there may be more."""
+        clients = self.clients
+        try:
+            data = self.sock.recv(LONG_READ_BYTES if self.buffer.size else READ_BYTES, _RECV)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.close()
+            return False
+        if data:
+            clients.relay.client_data(self, data, clients.loop.now)
+            return True
+        clients.relay.client_eof(self)
+        return False
+
+    def attend(self) -> None:
+        """Send what is owed in one call, then watch what is wanted, or close when nothing is left."""
+        box = self.box
+        if box.fresh and not box.held:
+            data = box.first()
+            try:
+                sent = self.sock.send(data, _SEND)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.close()
+                return
+            if sent == len(data):
+                box.fresh.clear()
+            else:
+                box.took(sent)
+        elif box and not self._send_backlog():
+            return
+        if self.queued or self.finishing or box.held or self.watching != READ:
+            self._rewatch()
+
+    def _send_backlog(self) -> bool:
+        """Send chunks until the kernel refuses; return False when the client is gone."""
+        box = self.box
+        while chunks := box.batch():
+            try:
+                sent = self.sock.sendmsg(chunks, (), _SEND)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.close()
+                return False
+            box.took(sent)
+            if sent < sum(map(len, chunks)):
+                break
+        if box.held > self.clients.buffer_bytes:
+            self.clients.tell(f"Closed a client that left {box.held} bytes of replies unread")
+            self.close()
+            return False
+        return True
+
+    def _rewatch(self) -> None:
+        """Compare what is wanted of the loop with what it does for this client."""
+        if self.finished:
+            self.close()
+            return
+        wanted = READ if self.clients.relay.wants_more(self) else 0
+        if self.box.held:
+            wanted |= WRITE
+        if wanted == self.watching:
+            return
+        if wanted:
+            self.clients.loop.watch(self.sock, self.on_ready, wanted)
+        else:
+            # Not even a hang-up is wanted now; the failing write will tell it.
+            self.clients.loop.unwatch(self.sock)
+        self.watching = wanted
+
+    def close(self) -> None:
+        """Close the socket; what it asked is answered to nobody. No error when it is closed already."""
+        if self.gone:
+            return
+        self.clients.forget(self)
+        self.sock.close()
+
+    def stop_asking(self) -> None:
+        """Take what the kernel already has of its requests; from here on its writes fail visibly (house.md 3)."""
+        try:
+            self.sock.shutdown(socket.SHUT_RD)
+        except OSError:
+            self.close()
+            return
+        while not self.finishing and not self.gone and self.read():
+            pass
+        if not self.gone:
+            self.clients.relay.client_eof(self)
+
+
+class Clients:
+    """All clients of a child, and the listening socket while it accepts."""
+
+    def __init__(
+        self, listener: socket.socket, loop: Loop, relay: Relay, *, max_clients: int, max_line_bytes: int,
+        buffer_bytes: int, allowed_uids: frozenset[int], tell: Callable[[str], None],
+        pause: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        """tell(text) logs a WARNING; pause(seconds) has resume() called so much later."""
+        self.loop = loop
+        self.relay = relay
+        self.buffer_bytes = buffer_bytes
+        self.tell = tell
+        self.open: set[Connection] = set()
+        self._listener = listener
+        self._max_clients = max_clients
+        self._max_line_bytes = max_line_bytes
+        self._allowed_uids = allowed_uids
+        self._pause = pause
+        self._accepting = False
+        self._ended = False
+        listener.setblocking(False)
+
+    def resume(self) -> None:
+        """Accept, unless the child ends or has as many clients as it may."""
+        wanted = not self._ended and len(self.open) < self._max_clients
+        if wanted and not self._accepting:
+            self.loop.watch(self._listener, self._accept)
+        elif not wanted and self._accepting:
+            self.loop.unwatch(self._listener)
+        self._accepting = wanted
+
+    def stop_accepting(self) -> None:
+        """Accept no more, for good; those who come now wait for this child's successor."""
+        self._ended = True
+        self.resume()
+
+    def _accept(self, _mask: int) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS:
+                    self.loop.unwatch(self._listener)
+                    self._accepting = False
+                    self._pause(EMFILE_PAUSE_S)
+                    self.tell(f"Cannot accept clients for the moment: {error.strerror}")
+                return
+            if not self._welcome(sock):
+                continue
+            client = Connection(sock, self, self._max_line_bytes)
+            self.open.add(client)
+            self.loop.watch(sock, client.on_ready, READ)
+            client.read()  # most clients have written by now: that saves a turn
+            if len(self.open) >= self._max_clients:
+                self.resume()
+                return
+
+    def _welcome(self, sock: socket.socket) -> bool:
+        """Return whether the process at the other end may use the sockets; close it when not."""
+        pid, uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        if uid in self._allowed_uids:
+            return True
+        self.tell(f"Refused a client: process {pid} of user id {uid} may not use this socket")
+        sock.close()
+        return False
+
+    def forget(self, client: Connection) -> None:
+        """Drop a client whose socket is about to be closed."""
+        self.loop.unwatch(client.sock)
+        self.open.discard(client)
+        self.relay.client_gone(client)
+        if not self._accepting:
+            self.resume()
+
+    def stop_asking(self) -> None:
+        """Let no client ask any more; each is closed when it has been answered."""
+        for client in list(self.open):
+            client.stop_asking()
+            if not client.gone:
+                client.attend()
+
+    def close_all(self) -> None:
+        """Close every client, answered or not."""
+        for client in list(self.open):
+            client.close()

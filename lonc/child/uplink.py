@@ -1,0 +1,304 @@
+"""The one link of a child: dialing, the socket under `wire.link`, and the one door out of it.
+
+A dial is: resolve the name if there is one, then try its addresses in turn. What came of it, and of the
+dialogue, reaches the owner by three calls: `ready`, `lost` and `farewell`. The socket is non-blocking from
+its first moment; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from typing import Protocol
+
+from lonc.child.resolver import Address, Resolver, numeric
+from lonc.child.timers import Timer, Timers
+from lonc.config import Config, Host
+from lonc.loop import READ, WRITE, Loop
+from lonc.relay import Relay
+from lonc.wire.link import Farewell, Link, LinkEvent, LinkState, Lost, Note, Ready
+from lonc.wire.outbox import Outbox
+
+READ_BYTES = 64 * 1024  # above 128 KiB the allocator would map and unmap memory for each read
+OUT_OF_STEP = "out_of_step"  # more replies than requests
+SOCKET_ERROR = "socket_error"
+UNRESOLVED = "unresolved"
+
+
+class Owner(Protocol):
+    """What the owner of a link is told."""
+
+    def link_note(self, note: Note) -> None:
+        """Log what the dialogue has to tell."""
+
+    def link_ready(self, version: str) -> None:
+        """The link is READY; nothing has been sent on it."""
+
+    def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
+        """The link, or the dial, is over; the relay has been told."""
+
+    def link_farewell(self, answer: str) -> None:
+        """The link was closed in order; lond said `answer`, perhaps nothing."""
+
+
+class Uplink:
+    """The link to one peer. address: numeric, the one in use or tried last; '' before the first."""
+
+    def __init__(
+        self, owner: Owner, config: Config, host: Host, version: bytes, *, loop: Loop, relay: Relay,
+        timers: Timers, resolver: Resolver,
+    ) -> None:  # fmt: skip
+        self.address = ""
+        self.opened = 0  # links that became READY
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.link = Link(
+            config.host_id.encode(), host.id.encode(), version,
+            init_timeout_s=config.init_timeout_s, connect_timeout_s=config.connect_timeout_s,
+            pong=config.pong, pong_delay_s=config.pong_delay_s, reply_limit=config.client_buffer_bytes,
+        )  # fmt: skip
+        self._owner = owner
+        self._config = config
+        self._host = host
+        self._loop = loop
+        self._relay = relay
+        self._timers = timers
+        self._resolver = resolver
+        self._sock: socket.socket | None = None
+        self._watching = 0
+        self._talk = Outbox()  # the dialogue's own bytes
+        self._addresses: list[Address] = []  # of this dial, not tried yet
+        self._good: list[Address] = []  # of the last look-up that brought any
+        self._resolving = False
+        self._was_ready = False  # the link that is being lost had been READY
+
+    @property
+    def state(self) -> LinkState:
+        """Return the state of the link; CONNECTING also while its name is looked up."""
+        return LinkState.CONNECTING if self._resolving else self.link.state
+
+    @property
+    def step(self) -> str:
+        """Return the status word of this moment (files.md 5)."""
+        return "Resolving" if self._resolving else self.link.step
+
+    # --- dialing --------------------------------------------------------------------------------------
+
+    def dial(self) -> None:
+        """Begin a dial; its end is told by link_ready or link_lost. Only while the link is DOWN."""
+        given = numeric(self._host.address) if self._host.address else None
+        if given is not None:
+            self._try_all([given])
+            return
+        self._resolving = True
+        self._timers.set(Timer.LINK, self._loop.now + self._config.connect_timeout_s)
+        if not self._resolver.ask(self._host.name, self._resolved):
+            self._resolved("the last look-up has not come back yet")
+
+    def _resolved(self, result: list[Address] | str) -> None:
+        self._resolving = False
+        self._timers.clear(Timer.LINK)
+        if not isinstance(result, str):
+            self._good = result
+        if self._good:
+            self._try_all(list(self._good))
+        else:
+            self._owner.link_lost(UNRESOLVED, f"{self._host.name} does not resolve: {result}", False)
+
+    def _try_all(self, addresses: list[Address]) -> None:
+        self._addresses = addresses
+        self._try_next()
+
+    def _try_next(self) -> None:
+        family, self.address = self._addresses.pop(0)
+        self._handle(self.link.dial(self._loop.now))
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            return
+        self._sock = sock
+        self._set_options(sock)
+        code = sock.connect_ex((self.address, self._config.port))
+        if code in (0, errno.EINPROGRESS):
+            self._watch(WRITE)
+        else:
+            self.close(SOCKET_ERROR, os.strerror(code))
+
+    def _set_options(self, sock: socket.socket) -> None:
+        """Find a half-open link within loncLinkKeepalive (P28), send small requests at once (lonc.md 9.9)."""
+        limit_s = max(1, round(self._config.keepalive_s))
+        options = [
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, limit_s // 2)),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, limit_s // 6)),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+            # Keepalive alone finds nothing while sent data is unacknowledged.
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_s * 1000),
+        ]
+        for level, option, value in options:
+            with contextlib.suppress(OSError):  # an option that this kernel lacks costs its effect only
+                sock.setsockopt(level, option, value)
+
+    def _connected(self, sock: socket.socket) -> None:
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.close(SOCKET_ERROR, os.strerror(code))
+        else:
+            self._handle(self.link.connected(self._loop.now))
+
+    # --- the socket -----------------------------------------------------------------------------------
+
+    def _on_socket(self, mask: int) -> None:
+        sock = self._sock
+        assert sock is not None
+        if self.link.state is LinkState.CONNECTING:
+            self._connected(sock)
+        elif mask & READ:
+            self._read(sock)
+        # Writing is done for all at the end of the turn: push().
+
+    def _read(self, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            return
+        self.bytes_in += len(data)
+        if self.link.state is not LinkState.READY:
+            self._handle(self.link.receive(data, self._loop.now))
+        elif not data:
+            self.close("eof", "the peer closed the link")
+        else:
+            lines = self.link.replies(data)
+            if lines and not self._relay.replies(lines, self._loop.now):
+                self.close(OUT_OF_STEP, "a reply that nobody asked for")
+
+    def push(self) -> None:
+        """Give the kernel what is due: the dialogue's bytes, then requests. Called once per turn when due."""
+        if self._sock is None or self.link.state is LinkState.CONNECTING:
+            return
+        due = self.link.outgoing()
+        if due:
+            self._talk.fresh.append(due)
+        talking = bool(self._talk)
+        box = self._talk if talking else self._relay.lane.box
+        if box and not self._send(self._sock, box):
+            return
+        if talking and not box:
+            self.link.sent(self._loop.now)
+            self._set_deadline()
+        self._watch(READ | WRITE if box else READ)
+
+    def _send(self, sock: socket.socket, box: Outbox) -> bool:
+        """Send what the kernel takes of a box; return False when that ended the link."""
+        try:
+            if box.fresh and not box.held:
+                data = box.first()
+                sent = sock.send(data)
+                self.bytes_out += sent
+                if sent == len(data):
+                    box.fresh.clear()
+                else:
+                    box.took(sent)
+            else:
+                self._send_backlog(sock, box)
+        except BlockingIOError:
+            box.took(0)
+        except OSError as error:
+            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            return False
+        return True
+
+    def _send_backlog(self, sock: socket.socket, box: Outbox) -> None:
+        while chunks := box.batch():
+            sent = sock.sendmsg(chunks)
+            box.took(sent)
+            self.bytes_out += sent
+            if sent < sum(map(len, chunks)):
+                return
+        self._relay.pump(self._loop.now)  # what waited for room may come; it goes in the next turn's send
+
+    def _watch(self, events: int) -> None:
+        if events != self._watching:
+            assert self._sock is not None
+            self._loop.watch(self._sock, self._on_socket, events)
+            self._watching = events
+
+    # --- time and the end -----------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """A time limit of connecting or of the dialogue has passed."""
+        if self._resolving:
+            self._resolver.forget()
+            self._resolved(f"no answer within {self._config.connect_timeout_s:g} s")
+        else:
+            self._handle(self.link.tick(self._loop.now))
+
+    def farewell(self) -> None:
+        """Say `exit` on a READY link with nothing in flight; link_farewell will follow."""
+        self._relay.link_lost(self._loop.now)
+        self._handle(self.link.close(self._loop.now))
+
+    def close(self, reason: str, detail: str) -> None:
+        """End the link at once, for `reason` (a fixed word): the one door out. No error when it is DOWN."""
+        if self._resolving:
+            self._resolving = False
+            self._resolver.forget()
+        if self.link.state is LinkState.DOWN:
+            return
+        # First the relay: it may need the key of this link to take back what was not sent.
+        if self.link.state is LinkState.READY:
+            self._was_ready = True
+            self._relay.link_lost(self._loop.now)
+        self._handle(self.link.lost(reason, detail, self._loop.now))
+
+    def _drop_socket(self) -> None:
+        if self._sock is not None:
+            self._loop.unwatch(self._sock)
+            self._sock.close()
+            self._sock = None
+        self._watching = 0
+        self._talk.clear()
+
+    def _set_deadline(self) -> None:
+        deadline = self.link.next_deadline()
+        if deadline is None:
+            self._timers.clear(Timer.LINK)
+        else:
+            self._timers.set(Timer.LINK, deadline)
+
+    def _handle(self, events: list[LinkEvent]) -> None:
+        """Carry out what the link says has happened, in order."""
+        self._set_deadline()
+        for event in events:
+            match event:
+                case Note():
+                    self._owner.link_note(event)
+                case Ready():
+                    self.opened += 1
+                    self._addresses = []
+                    self._relay.link_ready(self.link.encrypt, self.link.decrypt)
+                    self._owner.link_ready(event.peer_version)
+                case Lost():
+                    self._drop_socket()
+                    self._lost(event)
+                case Farewell():
+                    self._drop_socket()
+                    self._owner.link_farewell(event.answer)
+                case _:
+                    pass  # Moved: the status shows it
+
+    def _lost(self, event: Lost) -> None:
+        """Try the next address, or tell the owner that this dial is over."""
+        was_ready, self._was_ready = self._was_ready, False
+        if self._addresses and not was_ready:
+            self._try_next()
+        else:
+            self._addresses = []
+            self._owner.link_lost(event.reason, event.detail, was_ready)
