@@ -1,0 +1,62 @@
+"""Owns what tests of several directories share: the end of every site, and its report when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Protocol
+
+import pytest
+
+from tests.process.harness import Site
+
+SITES = pytest.StashKey[list[Site]]()
+SERIAL = "timing"  # tests with this mark run when nothing else does (tests/run.py)
+
+
+class MakeSite(Protocol):
+    """Makes a Site with Site's own arguments and ends it after the test."""
+
+    def __call__(self, *arguments: object, **options: object) -> Site: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", f"{SERIAL}: measures time or load; nothing may run beside it")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.CallInfo[None], None]:
+    """Attach the logs of the test's sites to the report of a failure, before the sites are removed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's Result, untyped in hook wrappers
+    if report.failed and call.when != "teardown":
+        for site in item.stash.get(SITES, []):
+            report.sections.append((f"site {site.root.name}", site.report()))
+
+
+@pytest.fixture
+def make_site(request: pytest.FixtureRequest) -> Iterator[MakeSite]:
+    """Return what makes a Site; every site made is ended after the test, whatever happened."""
+    sites: list[Site] = request.node.stash.setdefault(SITES, [])
+
+    def make(*arguments: object, **options: object) -> Site:
+        site = Site(*arguments, **options)  # type: ignore[arg-type]  # Site checks its own arguments
+        sites.append(site)
+        return site
+
+    yield make
+    problems = []
+    for site in sites:
+        try:
+            site.cleanup()
+        except AssertionError as error:
+            problems.append(str(error))
+    assert not problems, problems
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    """Return a site with one host, msul1; nothing runs yet."""
+    return make_site()
