@@ -1,0 +1,180 @@
+"""Turns the command line of `lonc` into one call, a check or a start, and one exit code.
+
+Without arguments it starts like the original, as the watchdog does. All that can fail for reasons of the
+administrator's (configuration, user, another daemon) is found here, before anything heavy is imported or
+forked: a watchdog may start it fifty times at once.
+Source: spec lonc.md 1; exit codes: errors.ExitCode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import sys
+from collections.abc import Sequence
+
+from lonc import __version__
+from lonc.config import ENV_CONF_DIR, SETTINGS, Config, find_conf_dir, load_config, load_hosts
+from lonc.errors import AlreadyRunning, ConfigError, ExitCode, LoncError, StartError
+from lonc.system import signals
+from lonc.system.daemonize import (
+    Readiness,
+    Start,
+    ensure_stdio,
+    forbid_dumps,
+    say,
+    settle_foreground,
+    start_detached,
+)
+from lonc.system.files import SystemFiles
+from lonc.system.lock import lock_holder
+from lonc.system.mail import send_mail
+
+_EPILOG = f"""\
+exit codes: 0 started (or checked, or ended as ordered), 1 cannot start, 2 configuration unusable.
+signals to the running daemon: TERM ends it, HUP restarts it in place, USR1 reports and dials again,
+USR2 reads hosts.tab again.
+The configuration is read from --conf-dir, else ${ENV_CONF_DIR}, else /etc/httpd/conf."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line (without the program's name; None: sys.argv) and return the exit code."""
+    ensure_stdio()
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, --version, or a usage error that argparse has told
+        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+    try:
+        return _run(options)
+    except LoncError as error:
+        say("\n".join(f"lonc: {line}" for line in str(error).splitlines()))
+        return ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lonc",
+        description="The daemon that keeps a link to every other server of a LON-CAPA network.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-t", "--check", action="store_true", help="check configuration and program, then exit")
+    parser.add_argument("-n", "--foreground", action="store_true", help="stay in the foreground")
+    parser.add_argument("--conf-dir", metavar="DIR", help="directory of loncapa_apache.conf and loncapa.conf")
+    parser.add_argument("--version", action="version", version=f"lonc {__version__}")
+    # The hand-over of a restart: descriptor of the parent's notes. Only the parent itself uses it.
+    parser.add_argument("--resume", metavar="FD", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    conf_dir = find_conf_dir(options.conf_dir, os.environ)
+    if options.check:
+        return check(conf_dir)
+    resume: int | None = options.resume
+    # After exec the old self has blocked everything for us, so that no signal of a restart is lost.
+    signals.reset_inherited(blocked=resume is not None)
+    config = load_config(conf_dir)
+    if resume is None:
+        require_user(config)
+        require_alone(config)
+    table = load_hosts(config)
+    own = own_command(conf_dir, options.foreground)
+
+    def run(ready: Readiness | _Aloud) -> int:
+        # Only now: the losers of many starts at once, and a refused one, need none of it.
+        from lonc.parent import serve
+
+        return serve(Start(config, table, own, options.foreground, ready, resume))
+
+    if resume is not None:
+        forbid_dumps()
+        return run(_Aloud())
+    if options.foreground:
+        settle_foreground()
+        return run(_Aloud())
+    return start_detached(run, errors_path=config.errors_path)
+
+
+class _Aloud:
+    """Readiness of a start that nobody waits for: a failure is told on stderr."""
+
+    def __call__(self, failure: str | None) -> None:
+        if failure is not None:
+            say(f"lonc: {failure}")
+
+
+def own_command(conf_dir: str, foreground: bool) -> tuple[str, ...]:
+    """Return what to exec to become this daemon again: absolute, whatever directory or environment then is.
+
+    The script's path is not resolved: a link that was put on a newer release is what a restart should use.
+    """
+    options = ("--conf-dir", conf_dir, *(("--foreground",) if foreground else ()))
+    return (sys.executable, os.path.abspath(sys.argv[0]), *options)
+
+
+def check(conf_dir: str) -> int:
+    """Load all that a start would load, print what was checked to stdout, return OK.
+
+    Raises ConfigError (exit code 2) for the files, and lets an ImportError of a broken program through: a
+    restart asks this before it gives up a running daemon (promises.md P22).
+    """
+    config = load_config(conf_dir)
+    table = load_hosts(config)
+    import lonc.parent  # noqa: F401 - that it can be imported is what is checked
+
+    say(f"lonc {__version__}: configuration of {config.host_id}", error=False)
+    say(f"files: {', '.join((*config.sources, table.path))}", error=False)
+    say(f"settings: {config.given} given, {len(SETTINGS) - config.given} at their defaults", error=False)
+    refused = f", {len(table.refused)} refused" if table.refused else ""
+    say(f"hosts: {len(table.hosts)} usable{refused}", error=False)
+    for text in (*config.warnings, *table.warnings, *_surroundings(config)):
+        say(f"WARNING: {text}", error=False)
+    say("The configuration can be used.", error=False)
+    return ExitCode.OK
+
+
+def _surroundings(config: Config) -> list[str]:
+    """Return what a start would stumble over though the configuration is right."""
+    found = [] if os.path.isdir(config.logs_dir) else [f"{config.logs_dir} is no directory"]
+    if user_id(config.user) is None:
+        found.append(f"loncUser {config.user} is no user of this machine")
+    return found
+
+
+def user_id(name: str) -> int | None:
+    """Return the user id of a name, or of a number as containers use it; None when there is none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return int(name) if name.isdecimal() else None
+
+
+def require_user(config: Config) -> None:
+    """Return when we run as loncUser; else send the mail `LON: User ID mismatch` and raise StartError."""
+    wanted = user_id(config.user)
+    if wanted is not None and wanted == os.getuid() == os.geteuid():
+        return
+    unknown = "" if wanted is not None else f" (there is no user {config.user} on this machine)"
+    text = f"User ID mismatch. lonc must be run as user {config.user}, not as {_own_name()}{unknown}"
+    send_mail((config.admin_mail, config.sys_mail), "LON: User ID mismatch", text)
+    raise StartError(text)
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user id {os.geteuid()}"
+
+
+def require_alone(config: Config) -> None:
+    """Raise AlreadyRunning when the lock is held: cheaper than to find it out after the fork.
+
+    Only an early answer: the lock itself is taken by the parent, which decides.
+    """
+    holder = lock_holder(config.lock_path, SystemFiles())
+    if holder and os.path.isdir(f"/proc/{holder}"):
+        raise AlreadyRunning(holder, f"process {holder} holds {config.lock_path}")
