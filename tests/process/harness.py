@@ -52,7 +52,7 @@ class Site(Installation):
     def peer(self, peer: str, *rules: str, start: bool = True, more_ids: Sequence[str] = ()) -> Peer:
         """Return a new fake lond at the address of this id, started unless start is False."""
         address = self.entry(peer).address
-        made = Peer(self.root, [peer, *more_ids], address, self.port, rules)
+        made = Peer(self.root, [peer, *more_ids], self.own_id, address, self.port, rules)
         self.peers[peer] = made
         return made.start() if start else made
 

@@ -57,8 +57,12 @@ class Peer:
     `rules` (tests/fakes/misdeeds.py) hold for every start; script() replaces them also in a running process.
     """
 
-    def __init__(self, place: Path, ids: list[str], address: str, port: int, rules: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, place: Path, ids: list[str], client: str, address: str, port: int, rules: tuple[str, ...] = ()
+    ) -> None:
+        """ids: its own, the first until `sethost` chooses. client: the id of the lonc that will connect."""
         self.ids = ids
+        self.client = client
         self.address = address
         self.port = port
         self.rules = list(rules)
@@ -79,7 +83,8 @@ class Peer:
         assert self.process is None, f"peer {self.ids[0]} runs already"
         self.control_path.unlink(missing_ok=True)
         command = [sys.executable, "-m", "tests.fakes.lond", "--with-parent", "--address", self.address]
-        command += ["--port", str(self.port), "--log", str(self.log_path), "--control", str(self.control_path)]
+        command += ["--port", str(self.port), "--client", self.client]
+        command += ["--log", str(self.log_path), "--control", str(self.control_path)]
         for name in self.ids:
             command += ["--id", name]
         for rule in self.rules:
