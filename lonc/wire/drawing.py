@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
+
+State = TypeVar("State", bound=Enum)
+Input = TypeVar("Input", bound=Enum)
 
 
-def state_diagram(transitions: Mapping[tuple[Enum, Enum], Enum], first: Enum) -> str:
+def state_diagram(transitions: Mapping[tuple[State, Input], State], first: State) -> str:
     """Return the text of a Mermaid `stateDiagram-v2` that holds every transition, newline at its end.
 
     first: the state that a new machine is in. The order is that of the table, so that the same table

@@ -172,13 +172,16 @@ class ServerSession:
         if self.state is ServerState.INIT and _NON_WORD.sub(b"", line.partition(b":")[0]) == words.INIT:
             self._enter(ServerInput.GREETED)
             return [Send(self._challenge + b"\n")]
+        return self._refuse()
+
+    def _refuse(self) -> list[ServerEvent]:
         self._enter(ServerInput.REFUSED)
         return [Send(b"refused\n"), Closed("refused")]
 
     def _too_long(self) -> list[ServerEvent]:
-        """Keep the place of a line above the limit: in a dialogue it is simply wrong."""
+        """Keep the place of a line above the limit; before the session is open it is simply wrong."""
         if self.state is not ServerState.OPEN:
-            return self._greet(b"")
+            return self._refuse()
         return [Send(b"error: request longer than %d bytes\n" % self._limit)]
 
     def _serve(self, line: bytes) -> list[ServerEvent]:

@@ -1,0 +1,66 @@
+"""The fixed words: what is a failure, what of a request may be shown, escaping."""
+
+from __future__ import annotations
+
+import pytest
+
+from lonc.wire import words
+
+
+@pytest.mark.parametrize(
+    ("reply", "failed"),
+    [
+        (b"error", True),
+        (b"error: no such thing", True),
+        (b"refused", True),
+        (b"rejected", True),
+        (b"unknown_cmd", True),
+        (b"con_lost", True),
+        (b"no_such_host", True),
+        (b"ok", False),
+        (b"", False),
+        (b"0", False),
+        (b"not_found", False),
+        (b"con_delayed", False),
+        (b" error", False),
+        (b"ERROR", False),
+        (b"err", False),
+    ],
+)
+def test_failure_is_what_the_reply_begins_with(reply: bytes, failed: bool) -> None:
+    assert words.is_failure(reply) is failed
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b"ping", "ping (4 bytes)"),
+        (b"auth:msu:albert:secret", "auth (22 bytes)"),
+        (b"encrypt:auth:msu:albert:secret", "encrypt:auth (30 bytes)"),
+        (b"encrypt:", "encrypt: (8 bytes)"),
+        (b"encrypt", "encrypt (7 bytes)"),
+        (b"", " (0 bytes)"),
+        (b":x", " (2 bytes)"),
+        (b"a b\x1b\xff<:x", "a%20b%1B%FF%3C (8 bytes)"),
+        (b"w" * 32, "w" * 32 + " (32 bytes)"),
+        (b"w" * 32 + b":x", "w" * 32 + " (34 bytes)"),
+        (b"w" * 33, "w" * 32 + "... (33 bytes)"),
+        (b"encrypt:" + b"w" * 33, "encrypt:" + "w" * 32 + "... (41 bytes)"),
+    ],
+)
+def test_nothing_but_the_word_and_the_length_is_shown(line: bytes, text: str) -> None:
+    assert words.command_word(line) == text
+
+
+def test_the_length_of_a_line_that_is_held_in_part_is_given() -> None:
+    assert words.command_word(b"put:msu:albert:x", 70000) == "put (70000 bytes)"
+
+
+def test_escape_leaves_word_characters_alone_and_comes_back() -> None:
+    assert words.escape(b"aZ09_ -.%:&=\n\xe4") == b"aZ09_%20%2D%2E%25%3A%26%3D%0A%E4"
+    every = bytes(range(256))
+    assert words.unescape(words.escape(every)) == every
+
+
+def test_unescape_takes_both_cases_and_leaves_what_is_no_escape() -> None:
+    assert words.unescape(b"%2d%2D%zz%4%") == b"--%zz%4%"
