@@ -54,7 +54,6 @@ __all__ = [
 
 ANSWER_BYTES: Final = 65536  # the longest answer of the dialogue; a challenge is echoed, however odd, up to it
 
-
 _STEPS: Final = {
     LinkState.DOWN: "Disconnected",
     LinkState.CONNECTING: "Connecting",
