@@ -96,8 +96,8 @@ class Connection:
                 asked = True
             elif isinstance(event, Closed):
                 leave = True
-        rule = self.host.script.at(step, self.number) if step else None
-        rule = rule or self.host.script.on(request.line if request else line, self.number)
+        script, text = self.host.script, request.line if request else line
+        rule = script.at(step, self.number) if step else script.on(text, self.number)
         if step == "init" and default:
             self.challenge = self.told = default.rstrip(b"\n")
         if rule is not None and rule.action in NOT_EXECUTED:
@@ -164,7 +164,12 @@ class Connection:
 
     def _refuse(self, rule: Rule, step: str) -> None:
         """Do one of the actions that leave a line unexecuted."""
-        answer = {"huge": b"h" * rule.number(0), "binary": BINARY}.get(rule.action, rule.argument)
+        answer = rule.argument
+        match rule.action:
+            case "huge":
+                answer = b"h" * rule.number(0)
+            case "binary":
+                answer = BINARY
         match rule.action:
             case "rst" | "close":
                 self.finish(rule.action)

@@ -3,7 +3,7 @@
 A script is text, one rule a line (empty lines and `#` comments are passed over):
 
     at STEP=ACTION[:ARGUMENT][@WHICH]       a step of a connection's life
-    on PATTERN=ACTION[:ARGUMENT][@WHICH]    a request, also an encrypted one, in clear
+    on PATTERN=ACTION[:ARGUMENT][@WHICH]    a line that is no step: a request (encrypted ones in clear), `exit`
 
 STEP is `connect` (just accepted, nothing read), `init`, `challenge` (the echo of ours), `sethost`, `version`,
 `pong`, `ekey`, `ready` (the build key is on its way). PATTERN is a shell pattern (`put:*`, `*`, `?` for a

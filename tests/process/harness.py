@@ -229,13 +229,18 @@ class Site(Installation):
     def cleanup(self) -> None:
         """End every process of this installation by its pid, then remove the files.
 
-        Raises AssertionError when a process cannot be ended.
+        Raises AssertionError when a process cannot be ended, or when a peer had ended by itself.
         """
+        broken = []
         for peer in self.peers.values():
-            peer.kill()
+            try:
+                peer.kill()
+            except AssertionError as error:
+                broken.append(str(error))
         if self.foreground is not None:
             procs.end([*procs.descendants(self.foreground.pid), self.foreground.pid])
             self.foreground.wait(10)
         left = procs.end_all(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
         assert not left, f"processes that cannot be ended: {left}"
+        assert not broken, broken
