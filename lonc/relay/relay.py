@@ -227,6 +227,12 @@ class Relay:
         """Return how many requests were handed to a link so far, delayed messages among them."""
         return self.counters.replies + self.counters.cut + len(self.lane.in_flight)
 
+    @property
+    def activity(self) -> int:
+        """Return a number that differs when there is something new to count since the last look."""
+        counters = self.counters
+        return counters.replies + counters.cut + counters.con_lost + len(self.lane.in_flight) + len(self.queue)
+
     def link_lost(self, now: float) -> None:
         """Answer everything in flight con_lost, and keep what no byte was sent of for the next link.
 
@@ -245,7 +251,6 @@ class Relay:
                 self._lose(client, number)
         self.counters.cut += len(lane.in_flight)
         lane.in_flight.clear()
-        self.delayed_replies.clear()
         for kept_entry in reversed(kept):
             self.queue.appendleft(kept_entry)
             kept_entry.client.queued += length(kept_entry.line)

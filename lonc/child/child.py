@@ -1,0 +1,340 @@
+"""One child: the process that serves one peer. Sockets, signals and timers in; relay, link and flush out.
+
+    turn: wait -> callbacks (clients read, link read) -> what is due -> one send for the link, one per client
+
+Its end is a small ladder that is only climbed: SERVING, DRAINING (clients that are there are served until
+they hang up, at most loncHandover), CLOSING (nobody is asked any more, everything is answered), LEAVING
+(`exit` was said to lond). The stop time cuts all of it short.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from enum import IntEnum
+
+from lonc import __version__
+from lonc.child.connection import Clients
+from lonc.child.context import ChildContext
+from lonc.child.flush import Flush
+from lonc.child.redial import redial_delay_s
+from lonc.child.report import Report
+from lonc.child.resolver import Resolver
+from lonc.child.timers import Timer, Timers
+from lonc.child.uplink import Uplink
+from lonc.child.users import allowed_uids
+from lonc.delayed import DelayedQueue
+from lonc.errors import ExitCode
+from lonc.loop import Loop
+from lonc.relay import Relay
+from lonc.system.logs import Log, PermLog, RepeatedWarnings, Severity, clean, shown_command
+from lonc.wire.link import LinkState, Note
+
+VERSION = f"lonc-{__version__}".encode()
+UPKEEP_S = 15.0  # the parent takes a child whose beat is older than twice that for stuck
+FAREWELL_S = 1.0
+ORPHAN_S = 1.5  # an orphan is gone within 2 s (P20)
+BOARD_S = 0.1
+
+
+class Stage(IntEnum):
+    """How far a child is on its way out."""
+
+    SERVING = 0
+    DRAINING = 1
+    CLOSING = 2
+    LEAVING = 3
+    GONE = 4
+
+
+class Child:
+    """The serving of one peer, from the fork to the exit code."""
+
+    def __init__(self, context: ChildContext) -> None:
+        self.context = context
+        self.config = config = context.config
+        self.host = context.host
+        self.log = Log(config.log_path, files=context.files, clock=context.clock, who=context.host.id)
+        self.loop = Loop(context.clock)
+        self.timers = Timers()
+        self.stage = Stage.SERVING
+        self.code = ExitCode.OK
+        self.attempts = context.attempts
+        self.debug = False
+        self.outage_since: float | None = self.loop.now
+        self.ready_since: float | None = None
+        self.longest_ready_s = 0.0
+        self.last_failure = ""
+        self.pause_s = 0.0  # before the dial under way
+        self.warnings = RepeatedWarnings(context.clock)
+        self.relay = Relay(
+            pipeline=config.pipeline, request_timeout_s=config.request_timeout_s,
+            delayed_timeout_s=config.delayed_timeout_s, grace_s=config.grace_s,
+            max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes, now=self.loop.now,
+        )  # fmt: skip
+        self.uplink = Uplink(
+            self, config, self.host, VERSION,
+            loop=self.loop, relay=self.relay, timers=self.timers, resolver=Resolver(self.loop),
+        )  # fmt: skip
+        self.clients = Clients(
+            context.listener, self.loop, self.relay,
+            max_clients=config.max_clients, max_line_bytes=config.max_line_bytes,
+            buffer_bytes=config.client_buffer_bytes, allowed_uids=allowed_uids(config.allow_users),
+            tell=self.warn, pause=lambda seconds: self.timers.set(Timer.ACCEPT, self.loop.now + seconds),
+        )  # fmt: skip
+        self.flush = Flush(
+            DelayedQueue(
+                config.delayed_dir, self.host.id, context.peers, files=context.files, clock=context.clock,
+                max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
+            ),
+            self.relay, self.log, PermLog(config.perm_log_path, files=context.files, clock=context.clock),
+            config, self.host.id,
+            wake=lambda at: self.timers.sooner(Timer.FLUSH, at), no_reply=self._message_unanswered,
+        )  # fmt: skip
+        self.report = Report(self)
+        self._actions: dict[Timer, Callable[[], None]] = {
+            Timer.UPKEEP: self._upkeep,
+            Timer.DIAL: self._dial,
+            Timer.LINK: self.uplink.tick,
+            Timer.GIVE_UP: self._give_up,
+            Timer.FLUSH: lambda: self.flush.advance(self.loop.now),
+            Timer.BOARD: self._write_board,
+            Timer.ACCEPT: self.clients.resume,
+            Timer.HANDOVER: self._stop_asking,
+            Timer.STOP: self._stop_now,
+            Timer.QUIET: self._be_quiet,
+        }
+
+    # --- the loop -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the first step: dial, accept, report. Signal handlers are set by the caller."""
+        self.loop.watch(self.context.lifeline_fd, self._parent_is_gone)
+        self.clients.resume()
+        self._set_give_up()
+        self._upkeep()
+        if not self.report.paused:
+            self._dial()
+
+    def serve(self) -> ExitCode:
+        """Serve until the end; return how it ended."""
+        loop, relay, timers = self.loop, self.relay, self.timers
+        board_mark = relay.activity
+        while self.stage is not Stage.GONE:
+            now = loop.turn(min(timers.next, relay.wake_at))
+            if now >= relay.wake_at:
+                self._relay_due()
+            if now >= timers.next:
+                for timer in timers.due(now):
+                    self._actions[timer]()
+            if self.flush.busy:
+                self.flush.advance(now)
+            if relay.lane.box or self.uplink.link.state is not LinkState.READY:
+                self.uplink.push()
+            while relay.dirty:
+                self._attend()
+            if relay.activity != board_mark:
+                board_mark = relay.activity
+                timers.sooner(Timer.BOARD, now + BOARD_S)
+            if relay.close_asked or self.stage is not Stage.SERVING:
+                self._climb()
+        return self.code
+
+    def _attend(self) -> None:
+        """One send for each client that is owed something."""
+        dirty, self.relay.dirty = self.relay.dirty, []
+        for client in dirty:
+            client.dirty = False
+            if not client.gone:
+                client.attend()
+
+    def _relay_due(self) -> None:
+        grace = self.relay.grace_until
+        late = self.relay.tick(self.loop.now)
+        if late is not None:
+            self.log.write(f"Timeout: {shown_command(late.line)}", Severity.WARNING)
+            self.uplink.close("timeout", "a request was not answered in time")
+        if grace is not None and self.relay.grace_until is None and not self.relay.lane.ready:
+            self.report.state_changed()  # dead, as the title has it
+
+    # --- what the link tells --------------------------------------------------------------------------
+
+    def link_note(self, note: Note) -> None:
+        """Log what the dialogue tells."""
+        if note.warning:
+            self.warn(note.text)
+        else:
+            self.log.write(clean(note.text))
+
+    def link_ready(self, version: str) -> None:
+        """A link is READY: delayed messages first, then whoever waits."""
+        now = self.loop.now
+        self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
+        self.outage_since, self.ready_since, self.pause_s, self.last_failure = None, now, 0.0, ""
+        self.log.status = f"Online, version {clean(version, 40)}" if version else "Online"
+        self.log.write(f"{self.host.id} online")
+        self.warnings.forget(self.host.id)
+        self.report.state_changed()
+        if self.stage < Stage.LEAVING:
+            self.flush.look(now, force=True)
+
+    def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
+        """The link or a dial is over: tell it, and dial again when the time has come."""
+        now = self.loop.now
+        self.last_failure = clean(f"{reason}: {detail}", 120)
+        if was_ready:
+            self._count_ready_time()
+            self.outage_since, self.ready_since = now, None
+            self.log.status = "Link lost"
+            severity = Severity.CRITICAL if self.stage < Stage.CLOSING else Severity.NONE
+            self.log.write(f"Link to {self.host.id} lost: {clean(detail)}", severity)
+            self.flush.link_lost(now)
+            self._set_give_up()
+            delay = 0.0
+        else:
+            outage_s = now - self.outage_since if self.outage_since is not None else 0.0
+            self._tell_failed_dial(reason, detail, outage_s)
+            delay = redial_delay_s(outage_s, self.pause_s, self.config.redial_max_s, random.random())
+        self.pause_s = delay
+        if self.stage < Stage.CLOSING and not self.report.paused:
+            self.timers.set(Timer.DIAL, now + delay)
+        self.report.state_changed()
+
+    def _tell_failed_dial(self, reason: str, detail: str, outage_s: float) -> None:
+        connected = reason not in ("socket_error", "unresolved") and not detail.startswith("no connection")
+        words = "Init failed" if connected else f"Couldn't connect to {self.host.id}"
+        self.log.status = "Trying to connect"
+        self.warn(f"{words} ({outage_s:.0f} secs): {detail}", reason=f"{words} {reason} {detail}")
+
+    def link_farewell(self, answer: str) -> None:
+        """lond has answered `exit`, or not in time: leave."""
+        self.log.write(f"Closing {self.host.id}: {clean(answer) or 'no answer'}")
+        self._leave()
+
+    def warn(self, text: str, *, reason: str | None = None) -> None:
+        """Log a WARNING, unless the same reason was told within ten minutes."""
+        line = self.warnings.pass_on(self.host.id, clean(reason or text), clean(text))
+        if line is not None:
+            self.log.write(line, Severity.WARNING)
+
+    def _message_unanswered(self) -> None:
+        self.uplink.close("no_reply", "a delayed message was not answered")
+
+    # --- dialing --------------------------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        self.timers.clear(Timer.DIAL)
+        if self.uplink.state is LinkState.DOWN:
+            self.uplink.dial()
+            self.report.state_changed()
+
+    def redial_now(self) -> None:
+        """Dial at once if a pause is running (USR1, a peer that is said to be back)."""
+        if self.timers.at(Timer.DIAL) != float("inf"):
+            self.pause_s = 0.0
+            self._dial()
+
+    def _set_give_up(self) -> None:
+        if self.config.max_attempts:
+            pause = random.uniform(self.config.retry_min_s, max(self.config.retry_min_s, self.config.retry_max_s))
+            self.timers.set(Timer.GIVE_UP, self.loop.now + pause)
+
+    def _give_up(self) -> None:
+        if self.stage is Stage.SERVING and not self.report.paused:
+            self.log.write(f"Giving up on {self.host.id} for now: {self.last_failure}", Severity.WARNING)
+            self.finish(ExitCode.GAVE_UP)
+
+    # --- upkeep ---------------------------------------------------------------------------------------
+
+    def _upkeep(self) -> None:
+        now = self.loop.now
+        self.timers.set(Timer.UPKEEP, now + min(UPKEEP_S, self.config.delayed_scan_s))
+        self._count_ready_time()
+        if self.attempts and self.longest_ready_s >= self.config.stable_after_s:
+            self.attempts = 0
+            self.report.state_changed()
+        self.flush.look(now)
+        self._write_board()
+
+    def _count_ready_time(self) -> None:
+        if self.ready_since is not None:
+            self.longest_ready_s = max(self.longest_ready_s, self.loop.now - self.ready_since)
+
+    def _write_board(self) -> None:
+        self.timers.clear(Timer.BOARD)
+        self.report.write_board()
+
+    def _be_quiet(self) -> None:
+        self.debug = False
+        self.relay.log_transactions(False, self.loop.now)
+        self.log.write("Debug and transaction logging off again")
+
+    # --- the way out ----------------------------------------------------------------------------------
+
+    def _parent_is_gone(self, _mask: int) -> None:
+        self.loop.unwatch(self.context.lifeline_fd)
+        self.code = ExitCode.ORPHANED
+        self.log.write("The parent is gone: this child ends", Severity.WARNING)
+        self.drain(ORPHAN_S)
+
+    def drain(self, within_s: float) -> None:
+        """End in order: no new clients, everything answered, `exit` to lond; all within `within_s`."""
+        now = self.loop.now
+        self.timers.sooner(Timer.STOP, now + within_s)
+        if self.stage is Stage.SERVING:
+            self.stage = Stage.DRAINING
+            self.clients.stop_accepting()
+            self.flush.stop()
+            self.timers.clear(Timer.GIVE_UP)
+            self.timers.set(Timer.HANDOVER, now + min(self.config.handover_s, within_s / 2))
+            self.report.state_changed()
+
+    def _stop_asking(self) -> None:
+        """Ask nobody any more; what clients have written until now is answered."""
+        self.timers.clear(Timer.HANDOVER)
+        if self.stage < Stage.CLOSING:
+            self.stage = Stage.CLOSING
+            self.clients.stop_asking()
+
+    def _climb(self) -> None:
+        """Go on as far as the ladder goes at this moment."""
+        if self.relay.close_asked and self.stage < Stage.CLOSING:
+            self.log.write("Request Close Connection ... exiting", Severity.CRITICAL)
+            self.finish(ExitCode.CLOSED)
+        elif self.stage in (Stage.DRAINING, Stage.CLOSING) and not self.clients.open:
+            self._stop_asking()
+            if self.uplink.state is not LinkState.READY:
+                self._leave()
+            elif self.relay.quiet and not self.flush.busy:
+                self.stage = Stage.LEAVING
+                self.timers.sooner(Timer.STOP, self.loop.now + FAREWELL_S)
+                self.uplink.farewell()
+                self.uplink.push()
+
+    def finish(self, code: ExitCode) -> None:
+        """End now: what waits is answered con_lost as far as clients take it, and the child leaves."""
+        self.code = code
+        self.clients.stop_accepting()
+        self._stop_now()
+
+    def _stop_now(self) -> None:
+        if self.stage >= Stage.LEAVING:
+            self.uplink.close("timeout", "no answer to exit")  # tells link_farewell
+            self._leave()
+            return
+        self.stage = Stage.CLOSING
+        self.uplink.close("ending", "the child ends")
+        self.relay.grace_until = None
+        self.relay.quit_waiting()
+        self.clients.stop_asking()
+        while self.relay.dirty:
+            self._attend()
+        self.clients.close_all()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.stage is not Stage.GONE:
+            self.stage = Stage.GONE
+            self.uplink.close("ending", "the child ends")
+            self._count_ready_time()
+            self.report.write_board()

@@ -1,0 +1,243 @@
+"""Delayed messages on their way: one flush per peer at a time, first and in order.
+
+    IDLE      nothing to send, as far as the last look saw; clients go
+    LOCKING   messages wait, another process still flushes for this peer; clients wait for a while
+    DRAINING  messages wait for the clients' requests in flight to come home; new ones are held back
+    SENDING   messages go out, loncDelayedPipeline at a time; clients wait
+
+A look at the directory is made on every new link, at every upkeep, when a young message becomes old, and
+on USR1. What it finds decides; what a reply means is decided by the spec's table of failures.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+from lonc.config import Config
+from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Look, Message, Reading, SetAside, Young
+from lonc.relay import Relay
+from lonc.system.logs import Log, PermLog, Severity, perm_command, shown_command, shown_reply
+from lonc.wire.lines import Line, whole
+from lonc.wire.words import is_failure
+
+LOCK_RETRY_S = 0.1
+LOCK_PATIENCE_S = 5.0  # then clients go on: whoever flushes there is not an orphan about to end
+
+
+class FlushState(Enum):
+    """What the flush is at; the module's docstring says what each means."""
+
+    IDLE = "idle"
+    LOCKING = "locking"
+    DRAINING = "draining"
+    SENDING = "sending"
+
+
+class Flush:
+    """Sends the delayed messages of one peer through the relay. waiting, oldest_wall: as the last look saw."""
+
+    def __init__(
+        self, queue: DelayedQueue, relay: Relay, log: Log, perm_log: PermLog, config: Config, peer: str,
+        *, wake: Callable[[float], None], no_reply: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """wake(at) has `advance` called at that time; no_reply() closes the link, which failed a message."""
+        self.state = FlushState.IDLE
+        self.sent = 0
+        self.rejected = 0
+        self.waiting = 0
+        self.oldest_wall: float | None = None
+        self._queue = queue
+        self._relay = relay
+        self._log = log
+        self._perm_log = perm_log
+        self._config = config
+        self._peer = peer
+        self._wake = wake
+        self._no_reply = no_reply
+        self._ready: deque[Entry] = deque()
+        self._in_flight: deque[Message] = deque()
+        self._locked = False
+        self._lock_since: float | None = None
+        self._hold_from: float | None = None  # clients that asked later wait for a young message
+        self._young_until: float | None = None
+        self._stopping = False
+
+    # --- looks ----------------------------------------------------------------------------------------
+
+    def look(self, now: float, *, force: bool = False) -> None:
+        """Look at the directory; on a READY link begin to send what is there."""
+        if self.state in (FlushState.DRAINING, FlushState.SENDING):
+            return  # the look at the end of this run finds what is new
+        seen = self._queue.look(now, force=force)
+        self._tell(seen)
+        if self._relay.lane.ready and not self._stopping:
+            self._begin(seen, now)
+
+    def _tell(self, seen: Look) -> None:
+        self.waiting, self.oldest_wall = seen.waiting, seen.oldest_wall
+        for name, reason in seen.set_aside:
+            self._log.write(f"Delayed file {name} set aside in corrupt: {reason}", Severity.WARNING)
+        for name in seen.foreign:
+            self._log.write(f"Delayed file {name} is for a host that is not in the table: it stays", Severity.WARNING)
+        for name in seen.links:
+            self._log.write(f"Delayed file {name} is a symbolic link: left alone", Severity.WARNING)
+        if seen.problem is not None:
+            self._log.write(f"Delayed directory: {seen.problem}", Severity.WARNING)
+
+    def _begin(self, seen: Look, now: float) -> None:
+        self._young_until = seen.young_until
+        if seen.young_until is None:
+            self._hold_from = None
+        else:
+            self._wake(seen.young_until)
+            if self._hold_from is None:
+                self._hold_from = now
+        if not seen.ready:
+            self._rest(now)
+            return
+        self._ready = deque(seen.ready)
+        self._relay.freeze()
+        self._lock(now)
+
+    def _rest(self, now: float) -> None:
+        """Nothing can be sent now: clients go, but for those that must wait for a young message."""
+        self.state = FlushState.IDLE
+        self._ready.clear()
+        self._relay.thaw(now, self._hold_from)
+
+    def _lock(self, now: float) -> None:
+        """Take the peer's flush lock, at once or a little later; then wait for the link to be quiet."""
+        if not self._locked:
+            answer = self._queue.try_lock()
+            self._locked = answer.taken
+            for name in answer.possibly_double:
+                self._log.write(f"Delayed file {name} may have been sent already before a crash", Severity.WARNING)
+        if self._locked:
+            self._lock_since = None
+            self.state = FlushState.DRAINING
+            return
+        self.state = FlushState.LOCKING
+        if self._lock_since is None:
+            self._lock_since = now
+        if now - self._lock_since < LOCK_PATIENCE_S:
+            self._wake(now + LOCK_RETRY_S)
+        else:
+            self._log.write("Another process holds the flush lock of this peer: delayed messages wait", Severity.WARNING)
+            self._lock_since = None
+            self._rest(now)
+
+    # --- sending --------------------------------------------------------------------------------------
+
+    def advance(self, now: float) -> None:
+        """Take replies, send what may go; called once per turn while there is something to do."""
+        while self._relay.delayed_replies:
+            reply = self._relay.delayed_replies.pop(0)
+            if self._in_flight:
+                self._answered(self._in_flight.popleft(), reply, now)
+        if not self._relay.lane.ready:
+            return
+        if self.state is FlushState.LOCKING:
+            self._lock(now)
+        elif self.state is FlushState.IDLE and self._young_until is not None and now >= self._young_until:
+            self.look(now, force=True)
+        if self.state is FlushState.DRAINING and self._relay.quiet:
+            self.state = FlushState.SENDING
+        if self.state is FlushState.SENDING:
+            self._send(now)
+
+    @property
+    def busy(self) -> bool:
+        """Return whether advance() has something to do in this turn."""
+        return self.state is not FlushState.IDLE
+
+    @property
+    def _going_on(self) -> bool:
+        """Return whether another message may be begun: also while ending, when clients wait behind it."""
+        return not self._stopping or bool(self._relay.queue)
+
+    def _send(self, now: float) -> None:
+        while len(self._in_flight) < self._config.delayed_pipeline and self._ready and self._going_on:
+            entry = self._ready.popleft()
+            reading: Reading = self._queue.read(entry, now)
+            match reading:
+                case Message():
+                    self._queue.sending(reading)
+                    self._in_flight.append(reading)
+                    self._relay.send_delayed(reading.line, now)
+                case SetAside():
+                    self._log.write(f"Delayed file {entry.name} set aside in corrupt: {reading.reason}", Severity.WARNING)
+                case Young():
+                    self._ready.clear()  # order: what is behind it waits too
+                case Gone():
+                    pass
+        if not self._in_flight:
+            self._end_of_run(now)
+
+    def _end_of_run(self, now: float) -> None:
+        self._queue.finish()
+        self.state = FlushState.IDLE
+        self._hold_from = None
+        if self._stopping:
+            self._rest(now)
+        else:
+            self.look(now, force=True)
+
+    def _answered(self, message: Message, reply: Line | None, now: float) -> None:
+        text = whole(reply) if reply is not None else b""
+        if not text:
+            self._log.write(f"Delayed {shown_command(message.line)}: no reply, it stays", Severity.WARNING)
+            self._unanswered(message)
+            self._no_reply()
+        elif is_failure(text) and not self._config.delete_on_any_reply:
+            self._rejected(message, text, now)
+        else:
+            self._done(message, text)
+
+    def _done(self, message: Message, reply: bytes) -> None:
+        """The original's order: the file goes first, then the log line, then the S record."""
+        outcome = self._queue.done(message)
+        self.sent += 1
+        self._log.write(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<")
+        if outcome.kind is DoneKind.FAILED:
+            self._log.write(f"Delayed file {message.name} cannot be removed: {outcome.detail}", Severity.CRITICAL)
+        elif outcome.kind is DoneKind.REPLACED:
+            self._log.write(f"Delayed file {message.name} was replaced meanwhile: the new one is sent too")
+        self._perm_log.sent(self._peer, perm_command(message.line))
+
+    def _rejected(self, message: Message, reply: bytes, now: float) -> None:
+        where = self._queue.reject(message, reply, now)
+        self.rejected += 1
+        self._log.write(
+            f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<; moved to {where}", Severity.WARNING
+        )
+        self._perm_log.failed(self._peer, perm_command(message.line))
+
+    def _unanswered(self, message: Message) -> None:
+        times = self._queue.unanswered(message)
+        if times == 3:
+            self._log.write(
+                f"Delayed {shown_command(message.line)} in {message.name} stayed unanswered on 3 links:"
+                " it holds nobody back any more and is tried again after the others",
+                Severity.WARNING,
+            )
+
+    # --- the end of links -----------------------------------------------------------------------------
+
+    def link_lost(self, now: float) -> None:
+        """Note that the link is gone: what was in flight on it stays for the next."""
+        self.advance(now)
+        for message in self._in_flight:
+            self._unanswered(message)
+        self._in_flight.clear()
+        self._ready.clear()
+        self._hold_from = None
+        self._young_until = None
+        if self.state is FlushState.SENDING:
+            self._queue.finish()
+        self.state = FlushState.IDLE
+
+    def stop(self) -> None:
+        """Begin no other message, unless clients wait behind it: the child ends."""
+        self._stopping = True

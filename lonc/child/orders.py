@@ -1,0 +1,63 @@
+"""What a child does on each signal (spec lonc.md 2, the table for children)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lonc.child.timers import Timer
+from lonc.errors import ExitCode
+from lonc.system.logs import Severity
+
+if TYPE_CHECKING:
+    from lonc.child.child import Child
+
+
+def _end_in_order(child: Child) -> None:
+    child.drain(max(0.5, child.config.stop_timeout_s - 1.0))
+
+
+def _toggle_debug(child: Child) -> None:
+    if child.context.foreground:
+        return  # the terminal sends INT to every process of its group; the parent acts for all
+    child.debug = not child.debug
+    child.log.write(f"Debug {'on' if child.debug else 'off'}")
+    _set_quiet_timer(child)
+
+
+def _abnormal_exit(child: Child) -> None:
+    child.log.write("ABNORMAL EXIT on signal QUIT", Severity.CRITICAL)
+    child.finish(ExitCode.CRASHED)
+
+
+def _report(child: Child) -> None:
+    child.report.append_status()
+    child.report.read_wishes()
+    child.redial_now()
+    child.flush.look(child.loop.now, force=True)
+
+
+def _toggle_transactions(child: Child) -> None:
+    on = child.relay.transactions is None
+    child.relay.log_transactions(on, child.loop.now)
+    child.log.write(f"Transaction logging {'on' if on else 'off'}")
+    _set_quiet_timer(child)
+
+
+def _set_quiet_timer(child: Child) -> None:
+    """What is logged for a while ends by itself: the watchdog counts those lines (lonc.md 7)."""
+    if child.debug or child.relay.transactions is not None:
+        child.timers.set(Timer.QUIET, child.loop.now + child.config.debug_for_s)
+    else:
+        child.timers.clear(Timer.QUIET)
+
+
+ORDERS: dict[int, Callable[[Child], None]] = {
+    signal.SIGTERM: _end_in_order,
+    signal.SIGINT: _toggle_debug,
+    signal.SIGQUIT: _abnormal_exit,
+    signal.SIGHUP: _report,
+    signal.SIGUSR1: _report,
+    signal.SIGUSR2: _toggle_transactions,
+}

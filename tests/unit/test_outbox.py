@@ -1,0 +1,110 @@
+"""What a socket is owed: order, partial writes, and which lines may be taken back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lonc.wire.lines import Line
+from lonc.wire.outbox import BATCH_BYTES, BATCH_CHUNKS, Outbox
+
+
+def drain(box: Outbox) -> bytes:
+    """Take everything, as a socket that never refuses would."""
+    out = b""
+    while chunks := box.batch():
+        data = b"".join(chunks)
+        box.took(len(data))
+        out += data
+    return out
+
+
+def test_lines_leave_in_order_with_their_newlines() -> None:
+    box = Outbox()
+    box.put(b"one")
+    box.put([b"tw", b"", b"o"])
+    box.put(b"three")
+    assert box
+    assert box.size == len(b"one\ntwo\nthree\n")
+    assert drain(box) == b"one\ntwo\nthree\n"
+    assert not box
+    assert box.held == 0
+
+
+def test_first_is_everything_fresh_in_one_send() -> None:
+    box = Outbox()
+    box.put(b"one")
+    assert box.first() == b"one\n"
+    box.put(b"two")
+    assert box.first() == b"one\ntwo\n"
+    assert not box.stuck
+
+
+def test_what_was_refused_goes_first_next_time() -> None:
+    box = Outbox()
+    box.put(b"first")
+    box.took(2)
+    assert box.stuck
+    assert box.held == 4
+    box.put(b"second")
+    assert drain(box) == b"rst\nsecond\n"
+
+
+def test_a_batch_is_bounded_in_chunks_and_bytes() -> None:
+    box = Outbox()
+    box.put([b"x"] * (2 * BATCH_CHUNKS))
+    assert len(box.batch()) == BATCH_CHUNKS
+    box.clear()
+    box.put([b"y" * (BATCH_BYTES // 2)] * 5)
+    assert len(box.batch()) == 2
+
+
+def test_only_lines_that_the_kernel_has_not_begun_come_back() -> None:
+    box = Outbox()
+    for line in (b"sent", b"begun", b"kept", b"kept too"):
+        box.put(line)
+    box.took(len(b"sent\nbe"))
+    assert box.take_back() == [b"kept", b"kept too"]
+    assert not box
+
+
+def test_a_line_in_chunks_that_was_begun_at_a_chunk_border_does_not_come_back() -> None:
+    box = Outbox()
+    box.put([b"abc", b"def"])
+    box.put(b"next")
+    box.took(3)
+    assert box.take_back() == [b"next"]
+
+
+def test_nothing_begun_means_everything_comes_back() -> None:
+    box = Outbox()
+    box.put(b"one")
+    box.put([b"t", b"wo"])
+    box.took(0)
+    assert box.take_back() == [b"one", b"two"]
+    assert box.take_back() == []
+
+
+@given(
+    lines=st.lists(st.one_of(st.binary(max_size=9), st.lists(st.binary(max_size=5), max_size=4)), max_size=8),
+    cut=st.integers(min_value=0, max_value=200),
+)
+def test_sent_and_taken_back_together_are_whole_lines_once(lines: list[Line], cut: int) -> None:
+    """Whatever is sent before the loss: no line both begun and given back, none lost unbegun."""
+    box = Outbox()
+    plain = [line.replace(b"\n", b"") if isinstance(line, bytes) else b"".join(line).replace(b"\n", b"") for line in lines]
+    for given_line, text in zip(lines, plain, strict=True):
+        box.put(text if isinstance(given_line, bytes) else [text[:2], text[2:]])
+    total = box.size
+    sent = min(cut, total)
+    box.took(sent)
+    stream = b"".join(text + b"\n" for text in plain)
+    back = box.take_back()
+    begun = 0
+    position = 0
+    for text in plain:
+        if position < sent:
+            begun += 1
+        position += len(text) + 1
+    assert back == plain[begun:]
+    assert len(stream) == total
