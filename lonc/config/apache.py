@@ -8,7 +8,6 @@ Source: spec files.md 1.
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Mapping
@@ -110,6 +109,8 @@ def _read_lines(path: str, data: bytes, given: dict[str, Given], problems: list[
 
 
 def _unknown(name: str, word: str) -> str:
+    import difflib  # here: a start without mistakes does not need it
+
     ours = [setting.name for setting in SETTINGS if setting.name.startswith("lonc")]
     # Compared without case: the case is what people get wrong most.
     folded = {known.lower(): known for known in ours}

@@ -56,7 +56,8 @@ def load_hosts(config: Config) -> HostTable:
 
 
 def _nothing_usable(path: str, warnings: list[str]) -> list[Problem]:
-    because = "".join(f"; {text.removeprefix(path + ':').strip()}" for text in warnings[:5])
+    texts = [text.removeprefix(f"{path}:") for text in warnings[:5]]  # `12: ...`, or ` ...` of the whole file
+    because = "".join(f";{text}" if text.startswith(" ") else f"; line {text}" for text in texts)
     return [Problem(path, 0, f"no usable host{because}")]
 
 
