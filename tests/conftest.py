@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.bench.kit import Kit, KitMissing, build
 from tests.process.harness import Site
 
 SITES = pytest.StashKey[list[Site]]()
@@ -60,3 +61,12 @@ def make_site(request: pytest.FixtureRequest) -> Iterator[MakeSite]:
 def site(make_site: MakeSite) -> Site:
     """Return a site with one host, msul1; nothing runs yet."""
     return make_site()
+
+
+@pytest.fixture(scope="session")
+def kit() -> Kit:
+    """Return the measuring programs; skips with the reason where they cannot be had."""
+    try:
+        return build()
+    except KitMissing as missing:
+        pytest.skip(str(missing))

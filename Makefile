@@ -1,0 +1,22 @@
+# What a developer types; the work is done by bin/test, which sets up the environment first.
+
+all: test
+
+test:
+	bin/test
+
+unit:
+	bin/test unit
+
+lint:
+	bin/test lint
+
+types:
+	bin/test types
+
+# The virtual environment stays: it is expensive, and nothing that is built goes into it.
+clean:
+	rm -rf build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find lonc tests -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: all test unit lint types clean

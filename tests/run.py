@@ -1,0 +1,131 @@
+"""Owns the order in which everything is checked, and the summary. Started by bin/test, in the environment.
+
+Parts: lint, types, unit (with the coverage of the pure modules), process (process and fault tests, two at a
+time), timing (the tests marked so, alone on the machine). A part that fails does not stop the others. The
+last line is the sum of all pytest runs in the form of pytest's own closing line.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as Xml
+from collections import Counter
+from pathlib import Path
+
+from tests.rules import pure_files
+
+TREE = Path(__file__).resolve().parents[1]
+PYTHON = sys.executable
+NOTHING_COLLECTED = 5  # pytest's exit status
+WIDTH = 100
+RUNNING = [PYTHON, "-m", "pytest", "--tb=short", "--durations=5", "--durations-min=5"]
+SYSTEM = ["tests/process", "tests/fault"]  # tests with real processes
+
+results: list[tuple[str, bool, float]] = []
+counts: Counter[str] = Counter()
+
+
+def run(name: str, *commands: list[str], passes: tuple[int, ...] = (0,)) -> bool:
+    """Run commands one after the other until one fails, note name and time, and return whether all passed."""
+    print(f"\n===== {name}", flush=True)
+    began = time.monotonic()
+    good = all(
+        subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL, check=False).returncode in passes
+        for command in commands
+    )
+    results.append((name, good, time.monotonic() - began))
+    return good
+
+
+def scripts() -> list[str]:
+    """Return the Python programs in bin/, which have no ending that would tell."""
+    found = [path for path in sorted((TREE / "bin").iterdir()) if path.is_file()]
+    return [str(path.relative_to(TREE)) for path in found if b"python" in path.read_bytes()[:40]]
+
+
+def pytest(name: str, *arguments: str, before: tuple[str, ...] = (), after: tuple[list[str], ...] = ()) -> None:
+    """Run pytest as one part; before: what runs it instead of python -m; after: further commands of the part."""
+    with tempfile.TemporaryDirectory() as place:
+        written = Path(place) / "results.xml"
+        command = [PYTHON, *before, *RUNNING[1:], f"--junitxml={written}", *arguments]
+        run(name, command, *after, passes=(0, NOTHING_COLLECTED))
+        if written.exists():
+            count(written)
+
+
+def count(written: Path) -> None:
+    """Add the results of one pytest run to the sum."""
+    for suite in Xml.parse(written).getroot().iter("testsuite"):
+        wrong = {"failed": int(suite.get("failures", 0)), "error": int(suite.get("errors", 0))}
+        skipped = int(suite.get("skipped", 0))
+        counts.update(wrong | {"skipped": skipped})
+        counts["passed"] += int(suite.get("tests", 0)) - skipped - sum(wrong.values())
+
+
+def lint() -> None:
+    """Check style."""
+    run("lint", [PYTHON, "-m", "ruff", "check", "lonc", "tests", *scripts()])
+
+
+def types() -> None:
+    """Check types."""
+    run("types", [PYTHON, "-m", "mypy"])
+
+
+def unit() -> None:
+    """Run the unit tests and the rules of the house; every branch of a pure module must be reached."""
+    coverage = [PYTHON, "-m", "coverage"]
+    include = "--include=" + ",".join(pure_files(TREE))
+    pytest(
+        "unit",
+        "tests/unit",
+        "tests/test_architecture.py",
+        before=("-m", "coverage", "run", include),
+        after=([*coverage, "report", include, "--skip-covered", "--fail-under=100"],),
+    )
+
+
+def process() -> None:
+    """Run the tests with real processes that may run side by side."""
+    pytest("process", *SYSTEM, "-m", "not timing", "-n", "2")
+
+
+def timing() -> None:
+    """Run the tests that measure time or load, one by one."""
+    pytest("timing", *SYSTEM, "-m", "timing")
+
+
+PARTS = {"lint": lint, "types": types, "unit": unit, "process": process, "timing": timing}
+
+
+def summary(began: float) -> int:
+    """Print the parts and the closing line and return the exit status."""
+    print("\n===== summary")
+    for name, good, seconds in results:
+        print(f"{'ok    ' if good else 'FAILED'} {name} ({seconds:.1f} s)")
+    if counts:
+        words = [f"{counts[word]} {word}" for word in ("failed", "error", "passed", "skipped") if counts[word]]
+        line = f" {', '.join(words) or 'no tests ran'} in {time.monotonic() - began:.2f}s "
+        print(f"{line:=^{WIDTH}}", flush=True)
+    return 0 if all(good for _name, good, _seconds in results) else 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run the parts named, all of them by default; anything else goes to one run of pytest."""
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    if any(argument not in PARTS for argument in arguments):
+        places = [] if any(Path(TREE, one.partition("::")[0]).exists() for one in arguments) else ["tests"]
+        return subprocess.run([*RUNNING, *places, *arguments], cwd=TREE, check=False).returncode
+    began = time.monotonic()
+    for name, part in PARTS.items():
+        if not arguments or name in arguments:
+            part()
+    return summary(began)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
