@@ -60,7 +60,7 @@ def pytest(name: str, *arguments: str, before: tuple[str, ...] = (), after: tupl
 def count(written: Path) -> None:
     """Add the results of one pytest run to the sum."""
     for suite in Xml.parse(written).getroot().iter("testsuite"):
-        wrong = {"failed": int(suite.get("failures", 0)), "error": int(suite.get("errors", 0))}
+        wrong = {"failed": int(suite.get("failures", 0)), "errors": int(suite.get("errors", 0))}
         skipped = int(suite.get("skipped", 0))
         counts.update(wrong | {"skipped": skipped})
         counts["passed"] += int(suite.get("tests", 0)) - skipped - sum(wrong.values())
@@ -108,7 +108,7 @@ def summary(began: float) -> int:
     for name, good, seconds in results:
         print(f"{'ok    ' if good else 'FAILED'} {name} ({seconds:.1f} s)")
     if counts:
-        words = [f"{counts[word]} {word}" for word in ("failed", "error", "passed", "skipped") if counts[word]]
+        words = [f"{counts[word]} {word}" for word in ("failed", "errors", "passed", "skipped") if counts[word]]
         line = f" {', '.join(words) or 'no tests ran'} in {time.monotonic() - began:.2f}s "
         print(f"{line:=^{WIDTH}}", flush=True)
     return 0 if all(good for _name, good, _seconds in results) else 1
