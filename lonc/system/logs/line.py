@@ -1,0 +1,69 @@
+"""Owns what a line of the log looks like (spec files.md 3).
+
+    <time> (<pid>) [<who>] [<time>: <status>]: <message>
+
+Two readers decide the form: scripts that match the originals' words, and the watchdog, which counts the
+words CRITICAL, WARNING, INFO and SUCCESS as plain text, wherever they stand, and shows the log as HTML. So
+a severity word stands in a line's own tag and nowhere else: in any other text it is broken by a hyphen.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from lonc.system.shown import printable
+
+MESSAGE_LIMIT = 4000  # characters of one message
+
+
+class Severity(Enum):
+    """How a message is counted; the value is its word and colour in the log, empty for not counted."""
+
+    NONE = ("", "")
+    INFO = ("INFO", "green")
+    SUCCESS = ("SUCCESS", "green")
+    WARNING = ("WARNING", "blue")
+    CRITICAL = ("CRITICAL", "red")
+
+    @property
+    def word(self) -> str:
+        """Return the word that the watchdog counts, `` for NONE."""
+        return self.value[0]
+
+
+_BROKEN = {"CRITICAL": "CRIT-ICAL", "WARNING": "WARN-ING", "INFO": "IN-FO", "SUCCESS": "SUC-CESS"}
+_WORDS = re.compile("|".join(_BROKEN))
+# Entities that our own escaping makes: text that came escaped is not escaped twice.
+_MARKUP = re.compile(r"[<>]|&(?!(?:lt|gt|amp|quot|#39);)")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+# Between tags quotes mean nothing, and the originals' words have them (`Couldn't connect`).
+_QUOTES = {"&#39;": "'", "&quot;": '"'}
+_QUOTE = re.compile("|".join(_QUOTES))
+# The originals' own words hold `>X<` (scripts match them). The outer two are put back, never one inside X:
+# before the end, `; ` or ` (` they are text to a browser too.
+_FRAME = re.compile(r"\A((?:Init|Pong) reply|Delayed [^ ]+ \(\d+ bytes\)): &gt;(.*)&lt;(?=$|; | \()")
+
+
+def safe(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Return a text as it may stand in a line: printable, no markup, severity words broken, cut at limit.
+
+    Text that `clean` has been over is not escaped again, and gets its quotes back.
+    """
+    shown = _MARKUP.sub(lambda match: _ENTITIES[match[0]], printable(text, limit))
+    shown = _QUOTE.sub(lambda match: _QUOTES[match[0]], shown)
+    shown = _FRAME.sub(r"\1: >\2<", shown, count=1)
+    return _WORDS.sub(lambda match: _BROKEN[match[0]], shown)
+
+
+def tagged(shown: str, severity: Severity) -> str:
+    """Return a safe text with the tag of its severity around it; without severity as it is."""
+    if severity is Severity.NONE:
+        return shown
+    word, colour = severity.value
+    return f'<font color="{colour}">{word}: {shown}</font>'
+
+
+def log_line(time: str, pid: int, who: str, status: str, message: str) -> bytes:
+    """Return a whole line with its newline. time: as ctime has it; who, status, message: safe already."""
+    return f"{time} ({pid}) [{who}] [{status}]: {message}\n".encode("utf-8", "backslashreplace")
