@@ -23,6 +23,7 @@ from lonc.system.daemonize import (
     Start,
     ensure_stdio,
     forbid_dumps,
+    incomplete,
     say,
     settle_foreground,
     start_detached,
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LoncError as error:
         say("\n".join(f"lonc: {line}" for line in str(error).splitlines()))
         return ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
+    except ImportError as error:
+        say(f"lonc: {incomplete(error)}")
+        return ExitCode.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +122,7 @@ def own_command(conf_dir: str, foreground: bool) -> tuple[str, ...]:
 def check(conf_dir: str) -> int:
     """Load all that a start would load, print what was checked to stdout, return OK.
 
-    Raises ConfigError (exit code 2) for the files, and lets an ImportError of a broken program through: a
+    Raises ConfigError (exit code 2) for the files, and ImportError (1) for a broken or incomplete program: a
     restart asks this before it gives up a running daemon (promises.md P22).
     """
     config = load_config(conf_dir)

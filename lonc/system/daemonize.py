@@ -85,6 +85,11 @@ def say(text: str, *, error: bool = True) -> None:
         stream.flush()
 
 
+def incomplete(error: ImportError) -> str:
+    """Return what to tell when a part of the program, or a package it needs, is not there."""
+    return f"the program is incomplete for {sys.executable}: {error}; bin/test sets up what is needed"
+
+
 def ensure_stdio() -> None:
     """Make descriptors 0, 1 and 2 exist, on /dev/null where the starter had closed them.
 
@@ -162,6 +167,9 @@ def _daemon(run: Callable[[Readiness], int], ready: Readiness, pipe: int, errors
         if ready.told:
             say(f"lonc: {error}")
         ready(str(error))
+    except ImportError as error:
+        code = ExitCode.FAILED
+        ready(incomplete(error))
     except Exception as error:  # noqa: BLE001 - the last frame of the process: told, and the code is not 0
         traceback.print_exc()
         ready(f"ABNORMAL EXIT while starting: {type(error).__name__} (details in {errors_path})")

@@ -348,10 +348,14 @@ def test_a_bad_table_ends_with_2(place: Place) -> None:
     assert (done.returncode, "hosts.tab: no usable host" in done.stderr) == (2, True)
 
 
-def test_a_program_that_cannot_be_imported_fails_the_check(place: Place) -> None:
+def test_a_program_that_cannot_be_imported_is_told(place: Place) -> None:
     broken = STAND_IN.replace('sys.modules["lonc.parent"] = module', 'sys.modules["lonc.parent"] = None')
     place.script.write_text(broken)
-    assert place.run("-t").returncode == 1
+    for args in (("-t",), ("-n",), ()):
+        done = place.run(*args)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"lonc: the program is incomplete for {sys.executable}: ")
+        assert "lonc.parent" in done.stderr
 
 
 def test_the_environment_names_the_directory_and_a_relative_one_survives(place: Place) -> None:
