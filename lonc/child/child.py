@@ -27,7 +27,7 @@ from lonc.delayed import DelayedQueue
 from lonc.errors import ExitCode
 from lonc.loop import Loop
 from lonc.relay import Relay
-from lonc.system.logs import Log, PermLog, RepeatedWarnings, Severity, clean, shown_command
+from lonc.system.logs import Log, PermLog, RepeatedWarnings, Severity, shown_command
 from lonc.wire.link import LinkState, Note
 
 VERSION = f"lonc-{__version__}".encode()
@@ -112,9 +112,10 @@ class Child:
         self.loop.watch(self.context.lifeline_fd, self._parent_is_gone)
         self.clients.resume()
         self._set_give_up()
+        self.timers.set(Timer.DIAL, self.loop.now)
+        self.report.read_wishes()
         self._upkeep()
-        if not self.report.paused:
-            self._dial()
+        self.report.show_title()
 
     def serve(self) -> ExitCode:
         """Serve until the end; return how it ended."""
@@ -136,6 +137,8 @@ class Child:
             if relay.activity != board_mark:
                 board_mark = relay.activity
                 timers.sooner(Timer.BOARD, now + BOARD_S)
+            if relay.transactions or relay.complaints:
+                self._tell_of_replies()
             if relay.close_asked or self.stage is not Stage.SERVING:
                 self._climb()
         return self.code
@@ -147,6 +150,17 @@ class Child:
             client.dirty = False
             if not client.gone:
                 client.attend()
+
+    def _tell_of_replies(self) -> None:
+        complaints, self.relay.complaints = self.relay.complaints, []
+        for text in dict.fromkeys(complaints):
+            self.warn(text, about="replies")
+        if self.relay.transactions:
+            transactions, self.relay.transactions = self.relay.transactions, []
+            for line, seconds, size in transactions:
+                self.log.write(
+                    f"{shown_command(line)} answered after {seconds * 1000:.1f} ms with {size} bytes", Severity.SUCCESS
+                )
 
     def _relay_due(self) -> None:
         grace = self.relay.grace_until
@@ -164,16 +178,16 @@ class Child:
         if note.warning:
             self.warn(note.text)
         else:
-            self.log.write(clean(note.text))
+            self.log.write(note.text)
 
     def link_ready(self, version: str) -> None:
         """A link is READY: delayed messages first, then whoever waits."""
         now = self.loop.now
         self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
         self.outage_since, self.ready_since, self.pause_s, self.last_failure = None, now, 0.0, ""
-        self.log.status = f"Online, version {clean(version, 40)}" if version else "Online"
+        self.log.status = f"Online, version {version}" if version else "Online"
         self.log.write(f"{self.host.id} online")
-        self.warnings.forget(self.host.id)
+        self.warnings.forget(f"{self.host.id} dial")
         self.report.state_changed()
         if self.stage < Stage.LEAVING:
             self.flush.look(now, force=True)
@@ -181,13 +195,14 @@ class Child:
     def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
         """The link or a dial is over: tell it, and dial again when the time has come."""
         now = self.loop.now
-        self.last_failure = clean(f"{reason}: {detail}", 120)
+        self.last_failure = f"{reason}: {detail}"
         if was_ready:
             self._count_ready_time()
             self.outage_since, self.ready_since = now, None
             self.log.status = "Link lost"
-            severity = Severity.CRITICAL if self.stage < Stage.CLOSING else Severity.NONE
-            self.log.write(f"Link to {self.host.id} lost: {clean(detail)}", severity)
+            ordered = self.stage >= Stage.CLOSING or self.report.paused
+            severity = Severity.NONE if ordered else Severity.CRITICAL
+            self.log.write(f"Link to {self.host.id} lost: {detail}", severity)
             self.flush.link_lost(now)
             self._set_give_up()
             delay = 0.0
@@ -204,16 +219,21 @@ class Child:
         connected = reason not in ("socket_error", "unresolved") and not detail.startswith("no connection")
         words = "Init failed" if connected else f"Couldn't connect to {self.host.id}"
         self.log.status = "Trying to connect"
-        self.warn(f"{words} ({outage_s:.0f} secs): {detail}", reason=f"{words} {reason} {detail}")
+        self.warn(f"{words} ({outage_s:.0f} secs): {detail}", reason=f"{words} {reason} {detail}", about="dial")
 
     def link_farewell(self, answer: str) -> None:
         """lond has answered `exit`, or not in time: leave."""
-        self.log.write(f"Closing {self.host.id}: {clean(answer) or 'no answer'}")
+        self.log.write(f"Closing {self.host.id}: {answer or 'no answer'}")
         self._leave()
 
-    def warn(self, text: str, *, reason: str | None = None) -> None:
-        """Log a WARNING, unless the same reason was told within ten minutes."""
-        line = self.warnings.pass_on(self.host.id, clean(reason or text), clean(text))
+    def link_moved(self, old: LinkState, new: LinkState) -> None:
+        """The link changed its state: a line for whoever debugs."""
+        if self.debug:
+            self.log.write(f"Link {old.value} -> {new.value}")
+
+    def warn(self, text: str, *, reason: str | None = None, about: str = "") -> None:
+        """Log a WARNING, unless the last one about the same thing had the same reason, less than 10 min ago."""
+        line = self.warnings.pass_on(f"{self.host.id} {about}", reason or text, text)
         if line is not None:
             self.log.write(line, Severity.WARNING)
 
@@ -233,6 +253,20 @@ class Child:
         if self.timers.at(Timer.DIAL) != float("inf"):
             self.pause_s = 0.0
             self._dial()
+
+    def pause(self) -> None:
+        """Have no link until resume(): every request is answered con_lost, delayed messages stay."""
+        self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
+        self.uplink.close("paused", "paused by the operator")
+        self.relay.grace_until = None
+        self.relay.quit_waiting()
+        self.report.state_changed()
+
+    def resume(self) -> None:
+        """Dial again after pause()."""
+        self.outage_since, self.pause_s = self.loop.now, 0.0
+        self._set_give_up()
+        self._dial()
 
     def _set_give_up(self) -> None:
         if self.config.max_attempts:

@@ -75,25 +75,30 @@ class Flush:
         if self._relay.lane.ready and not self._stopping:
             self._begin(seen, now)
 
+    def _warn(self, text: str) -> None:
+        self._log.write(text, Severity.WARNING)
+
     def _tell(self, seen: Look) -> None:
         self.waiting, self.oldest_wall = seen.waiting, seen.oldest_wall
         for name, reason in seen.set_aside:
-            self._log.write(f"Delayed file {name} set aside in corrupt: {reason}", Severity.WARNING)
+            self._warn(f"Delayed file {name} set aside in corrupt: {reason}")
         for name in seen.foreign:
-            self._log.write(f"Delayed file {name} is for a host that is not in the table: it stays", Severity.WARNING)
+            self._warn(f"Delayed file {name} is for a host that is not in the table: it stays")
         for name in seen.links:
-            self._log.write(f"Delayed file {name} is a symbolic link: left alone", Severity.WARNING)
+            self._warn(f"Delayed file {name} is a symbolic link: left alone")
+        for note in seen.notes:
+            self._warn(note)
         if seen.problem is not None:
-            self._log.write(f"Delayed directory: {seen.problem}", Severity.WARNING)
+            self._warn(f"Delayed directory: {seen.problem}")
 
     def _begin(self, seen: Look, now: float) -> None:
         self._young_until = seen.young_until
         if seen.young_until is None:
             self._hold_from = None
+        elif self._hold_from is None:
+            self._rest_until(seen.young_until, now)
         else:
             self._wake(seen.young_until)
-            if self._hold_from is None:
-                self._hold_from = now
         if not seen.ready:
             self._rest(now)
             return
@@ -113,7 +118,7 @@ class Flush:
             answer = self._queue.try_lock()
             self._locked = answer.taken
             for name in answer.possibly_double:
-                self._log.write(f"Delayed file {name} may have been sent already before a crash", Severity.WARNING)
+                self._warn(f"Delayed file {name} may have been sent already before a crash")
         if self._locked:
             self._lock_since = None
             self.state = FlushState.DRAINING
@@ -124,7 +129,7 @@ class Flush:
         if now - self._lock_since < LOCK_PATIENCE_S:
             self._wake(now + LOCK_RETRY_S)
         else:
-            self._log.write("Another process holds the flush lock of this peer: delayed messages wait", Severity.WARNING)
+            self._warn("Another process holds the flush lock of this peer: delayed messages wait")
             self._lock_since = None
             self._rest(now)
 
@@ -167,27 +172,34 @@ class Flush:
                     self._in_flight.append(reading)
                     self._relay.send_delayed(reading.line, now)
                 case SetAside():
-                    self._log.write(f"Delayed file {entry.name} set aside in corrupt: {reading.reason}", Severity.WARNING)
+                    self._warn(f"Delayed file {entry.name} set aside in corrupt: {reading.reason}")
                 case Young():
                     self._ready.clear()  # order: what is behind it waits too
+                    self._rest_until(reading.until, now)
                 case Gone():
                     pass
         if not self._in_flight:
             self._end_of_run(now)
 
+    def _rest_until(self, until: float, now: float) -> None:
+        self._young_until = until
+        self._hold_from = now
+        self._wake(until)
+
     def _end_of_run(self, now: float) -> None:
+        """Look again for what came meanwhile, unless the run was ended by a young message."""
         self._queue.finish()
         self.state = FlushState.IDLE
-        self._hold_from = None
-        if self._stopping:
+        if self._stopping or (self._young_until is not None and now < self._young_until):
             self._rest(now)
         else:
+            self._hold_from = None
             self.look(now, force=True)
 
     def _answered(self, message: Message, reply: Line | None, now: float) -> None:
         text = whole(reply) if reply is not None else b""
         if not text:
-            self._log.write(f"Delayed {shown_command(message.line)}: no reply, it stays", Severity.WARNING)
+            self._warn(f"Delayed {shown_command(message.line)}: no reply, it stays")
             self._unanswered(message)
             self._no_reply()
         elif is_failure(text) and not self._config.delete_on_any_reply:
@@ -209,18 +221,15 @@ class Flush:
     def _rejected(self, message: Message, reply: bytes, now: float) -> None:
         where = self._queue.reject(message, reply, now)
         self.rejected += 1
-        self._log.write(
-            f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<; moved to {where}", Severity.WARNING
-        )
+        self._warn(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<; moved to {where}")
         self._perm_log.failed(self._peer, perm_command(message.line))
 
     def _unanswered(self, message: Message) -> None:
         times = self._queue.unanswered(message)
         if times == 3:
-            self._log.write(
+            self._warn(
                 f"Delayed {shown_command(message.line)} in {message.name} stayed unanswered on 3 links:"
-                " it holds nobody back any more and is tried again after the others",
-                Severity.WARNING,
+                " it holds nobody back any more and is tried again after the others"
             )
 
     # --- the end of links -----------------------------------------------------------------------------

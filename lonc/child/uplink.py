@@ -18,7 +18,7 @@ from lonc.child.timers import Timer, Timers
 from lonc.config import Config, Host
 from lonc.loop import READ, WRITE, Loop
 from lonc.relay import Relay
-from lonc.wire.link import Farewell, Link, LinkEvent, LinkState, Lost, Note, Ready
+from lonc.wire.link import Farewell, Link, LinkEvent, LinkState, Lost, Moved, Note, Ready
 from lonc.wire.outbox import Outbox
 
 READ_BYTES = 64 * 1024  # above 128 KiB the allocator would map and unmap memory for each read
@@ -29,6 +29,9 @@ UNRESOLVED = "unresolved"
 
 class Owner(Protocol):
     """What the owner of a link is told."""
+
+    def link_moved(self, old: LinkState, new: LinkState) -> None:
+        """The state of the link has changed."""
 
     def link_note(self, note: Note) -> None:
         """Log what the dialogue has to tell."""
@@ -291,8 +294,8 @@ class Uplink:
                 case Farewell():
                     self._drop_socket()
                     self._owner.link_farewell(event.answer)
-                case _:
-                    pass  # Moved: the status shows it
+                case Moved():
+                    self._owner.link_moved(event.old, event.new)
 
     def _lost(self, event: Lost) -> None:
         """Try the next address, or tell the owner that this dial is over."""

@@ -51,8 +51,7 @@ class Relay:
         self.delayed_client.plain = False
         self.delayed_replies: list[Line | None] = []  # None: too long to keep, or not to be decoded
         self.close_asked = False  # a client said close_connection_exit
-        self.undecodable = 0  # enc: replies that could not be decoded since last looked at
-        self.oversized = 0  # replies longer than client_buffer_bytes since last looked at
+        self.complaints: list[str] = []  # about replies, for the log; whoever looks empties it
         self.transactions: list[tuple[Line, float, int]] | None = None  # request, seconds, reply bytes
         self.encrypt: Callable[[bytes], bytes] = _no_link
         self.decrypt: Callable[[bytes], bytes] = _no_link
@@ -207,12 +206,12 @@ class Relay:
             size = length(line) if line is not None else 0
             self.transactions.append((entry.line, now - entry.asked, size))
         if line is None:
-            self.oversized += 1
+            self.complaints.append(f"A reply of more than {self._client_buffer_bytes} bytes was dropped")
         elif head(line, len(_ENC)) == _ENC:
             try:
                 line = self.decrypt(whole(line))
             except CipherError:
-                self.undecodable += 1
+                self.complaints.append("An enc: reply could not be decoded")
                 line = None
         if entry.client is self.delayed_client:
             self.delayed_replies.append(line)
