@@ -1,0 +1,108 @@
+"""Owns the flush lock of one peer and the note in it: which messages are on their way right now.
+
+The note is overwritten with one call before a message is sent and needs no sync: what a killed process wrote
+is in the kernel. Lines NAME TAB DEVICE:INODE:SIZE:MTIME_NS; the first empty line ends it, and what follows is
+left from longer ones. A note cut short or damaged names fewer messages; nothing that must be right depends on it:
+a message is deleted only when it lies at the place of those being deleted, and is named here as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterable
+
+from lonc.delayed.moving import facts_of, put_back
+from lonc.delayed.results import Identity, LockAnswer, Message, identity_of
+from lonc.system.files import Files, open_regular
+
+NOTE_LIMIT = 1 << 20
+
+
+class FlushLock:
+    """delayed/.lock-PEER: held from take() to the end of the process, also across its crash never longer.
+
+    A child that forks must close `fd` there (-1: not held): the lock lives as long as any copy of it.
+    """
+
+    def __init__(self, files: Files, directory: str, peer: str) -> None:
+        self.fd = -1
+        self._files = files
+        self._directory = directory
+        self._peer = peer
+        self._path = os.path.join(directory, f".lock-{peer}")
+        # The last character keeps it from ending in an id: the originals look at names with a dot in front too.
+        self.sent_path = os.path.join(directory, f".sent-{peer}~")
+
+    def take(self) -> LockAnswer:
+        """Take the lock without waiting and repair what a predecessor left; taken also when held already.
+
+        A missing directory is made, 0700. Not taken: held by another process (no detail), or not to be had
+        (detail says why); then nothing is sent, and the messages stay.
+        """
+        if self.fd >= 0:
+            return LockAnswer(True)
+        try:
+            fd = self._open()
+        except OSError as error:
+            return LockAnswer(False, detail=str(error))
+        try:
+            self._files.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._in_place(fd):
+                raise OSError(errno.ESTALE, "the lock file was replaced", self._path)
+            noted = self._read(fd)
+            self.repair(noted)
+            double = tuple(name for name, identity in noted if self._lies(name, identity))
+        except OSError as error:
+            self._files.close(fd)
+            return LockAnswer(False, detail="" if error.errno == errno.EWOULDBLOCK else str(error))
+        self.fd = fd
+        return LockAnswer(True, double)
+
+    def note(self, messages: Iterable[Message]) -> None:
+        """Write down which messages are on their way. A full disk keeps none from being sent (P25)."""
+        lines = "".join(f"{m.name}\t{':'.join(map(str, m.identity))}\n" for m in messages)
+        if self.fd >= 0:
+            try:
+                self._files.pwrite(self.fd, os.fsencode(lines + "\n")[:NOTE_LIMIT], 0)
+            except OSError:
+                return  # then a crash now makes a double that is not told
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT
+        try:
+            return open_regular(self._files, self._path, flags, 0o600)
+        except FileNotFoundError:
+            self._files.mkdir(self._directory, 0o700)
+            return open_regular(self._files, self._path, flags, 0o600)
+
+    def _in_place(self, fd: int) -> bool:
+        """Return whether the locked file is the one at the path: another could be locked by another process."""
+        mine, there = self._files.fstat(fd), facts_of(self._files, self._path)
+        return there is not None and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+    def _read(self, fd: int) -> list[tuple[str, Identity]]:
+        noted = []
+        text = os.fsdecode(self._files.pread(fd, NOTE_LIMIT, 0))
+        for line in text.partition("\n\n")[0].split("\n"):
+            name, _, facts = line.partition("\t")
+            numbers = facts.split(":")
+            if "/" not in name and len(numbers) == 4 and all(n.isascii() and n.isdigit() for n in numbers):
+                noted.append((name, Identity(*map(int, numbers))))
+        return noted
+
+    def repair(self, noted: list[tuple[str, Identity]]) -> None:
+        """Finish or undo a deletion that was cut short; noted: what it can have been. Only under the lock."""
+        facts = facts_of(self._files, self.sent_path)
+        if facts is None:
+            return
+        if any(identity == identity_of(facts) for _, identity in noted):
+            self._files.unlink(self.sent_path)  # it was answered: only then is a file brought here
+            return
+        wanted = next((name for name, _ in noted), f"{int(facts.st_mtime)}.0.0.restored.{self._peer}")
+        put_back(self._files, self.sent_path, os.path.join(self._directory, wanted), self._peer)
+
+    def _lies(self, name: str, identity: Identity) -> bool:
+        facts = facts_of(self._files, os.path.join(self._directory, name))
+        return facts is not None and identity_of(facts) == identity

@@ -1,0 +1,95 @@
+"""Owns how one file is read: as one line of a regular file that nobody is writing to, or why not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+
+from lonc.delayed.results import Entry, Identity, Message, identity_of
+from lonc.system.files import Files, kind_of, open_regular, read_all
+
+# No fault of the file: descriptors or memory are short for now (P26).
+SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+NO_RIGHT = frozenset({errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message as read; bare: it had no newline."""
+
+    message: Message
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """The file cannot be a message as it is now; why, in words for a person."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Another file or content than expected was met, or none: look at it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An error that says nothing about the file. shortage: of descriptors or memory, try again at once."""
+
+    why: str
+    shortage: bool
+
+
+Found = Content | Bad | Changed | Unreadable
+
+
+def why_bad(mode: int, size: int, max_line_bytes: int) -> str:
+    """Return why what a stat call told can be no message, "" when it can."""
+    if not stat.S_ISREG(mode):
+        return f"not a file but {kind_of(mode)}"
+    if size > max_line_bytes + 1:  # the newline is not counted
+        return f"{size} bytes, more than the longest line of {max_line_bytes}"
+    return ""
+
+
+def read(
+    files: Files, directory: str, entry: Entry, identity: Identity, max_line_bytes: int
+) -> Found:
+    """Return what the file holds. Only a regular file with this identity, before and after, is read."""
+    try:
+        fd = open_regular(files, os.path.join(directory, entry.name), os.O_RDONLY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO):
+            return Changed()  # it was a regular file a moment ago
+        return _unreadable(error)
+    try:
+        try:
+            if identity_of(files.fstat(fd)) != identity:
+                return Changed()
+            data = read_all(files, fd, max_line_bytes + 2)
+            if identity_of(files.fstat(fd)) != identity or len(data) != identity.size:
+                return Changed()
+        finally:
+            files.close(fd)
+    except OSError as error:
+        return _unreadable(error)
+    return _one_line(data, entry, identity, max_line_bytes)
+
+
+def _one_line(data: bytes, entry: Entry, identity: Identity, max_line_bytes: int) -> Content | Bad:
+    """Take the content for a message: one line, with or without its newline; any other byte is allowed."""
+    end = data.find(b"\n")
+    if end not in (-1, len(data) - 1):
+        return Bad("more than one line")
+    line = data if end < 0 else data[:end]
+    if len(line) > max_line_bytes:
+        return Bad(f"a line of {len(line)} bytes, more than the longest of {max_line_bytes}")
+    return Content(Message(entry, line, identity), bare=end < 0)
+
+
+def _unreadable(error: OSError) -> Bad | Unreadable:
+    why = f"cannot be read: {error.strerror}"
+    return Bad(why) if error.errno in NO_RIGHT else Unreadable(why, error.errno in SHORTAGE)
