@@ -94,11 +94,17 @@ def within(name: str, places: tuple[str, ...]) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
-def imported(name: str, module: ast.Module, known: dict[str, ast.Module]) -> set[str]:
-    """Return the full names of what a module imports, anywhere in it; `from lonc.wire import link` is the file."""
+def imported(name: str, module: ast.Module, known: dict[str, ast.Module], *, types: bool = True) -> set[str]:
+    """Return the full names of what a module imports, anywhere in it; `from lonc.wire import link` is the file.
+
+    types False: without what is imported for annotations alone (`if TYPE_CHECKING:`).
+    """
     package = name if _is_package(name, known) else name.rpartition(".")[0]
+    left_out = set() if types else _for_types(module)
     found = set()
     for node in ast.walk(module):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -110,6 +116,13 @@ def imported(name: str, module: ast.Module, known: dict[str, ast.Module]) -> set
                 inner = f"{base}.{alias.name}"
                 found.add(inner if inner in known else base)
     return found - {"__future__"}
+
+
+def _for_types(module: ast.Module) -> set[ast.AST]:
+    """Return the nodes that only a type checker runs."""
+    blocks = [node for node in ast.walk(module) if isinstance(node, ast.If)]
+    only = [block for block in blocks if ast.unparse(block.test).endswith("TYPE_CHECKING")]
+    return {inner for block in only for statement in block.body for inner in ast.walk(statement)}
 
 
 def _is_package(name: str, known: dict[str, ast.Module]) -> bool:
@@ -132,7 +145,7 @@ def unit_of(name: str) -> str | None:
 
 
 def import_order(tree: Path) -> list[str]:
-    """Find imports of an equal or higher rank, modules without a rank, and circles inside a unit."""
+    """Find imports of an equal or higher rank, modules without a rank, and circles (but for annotations)."""
     known = modules(tree)
     wrong = []
     inner: dict[str, set[str]] = {}
@@ -142,13 +155,12 @@ def import_order(tree: Path) -> list[str]:
             if not within(name, GUESTS):
                 wrong.append(f"{name}: has no rank")
             continue
+        inner[name] = imported(name, module, known, types=False)
         for other in sorted(imported(name, module, known)):
             target = unit_of(other) if within(other, ("lonc",)) else None
-            if target is None:
+            if target is None or ROOMS.get(unit, unit) == ROOMS.get(target, target):
                 continue
-            if ROOMS.get(unit, unit) == ROOMS.get(target, target):
-                inner.setdefault(name, set()).add(other)
-            elif RANKS[target] >= RANKS[unit] and other != "lonc":
+            if RANKS[target] >= RANKS[unit] and other != "lonc":
                 wrong.append(f"{name} (rank {RANKS[unit]}): imports {other} (rank {RANKS[target]})")
     return wrong + [f"{name}: imports itself in a circle" for name in inner if _reaches(name, name, inner)]
 

@@ -84,7 +84,10 @@ def small_tree(place: Path) -> Path:
         "lonc/child.py": "from lonc.loop import Loop",
         "lonc/parent/__init__.py": "from lonc.parent.start import X",
         "lonc/parent/start.py": "from lonc.child import run\nfrom lonc.parent.life import Y",
-        "lonc/parent/life.py": "from lonc.peers import Z",
+        "lonc/parent/life.py": (
+            "from typing import TYPE_CHECKING\nfrom lonc.peers import Z\n"
+            "if TYPE_CHECKING:\n    from lonc.parent.start import X"
+        ),
         "lonc/cli/__init__.py": "",
         "lonc/cli/daemon.py": "from lonc.parent import X\nfrom .verbs import Y",
         "lonc/cli/verbs.py": "",

@@ -23,10 +23,10 @@ import psutil
 from tests.process import procs
 from tests.process.client import Client
 from tests.process.installation import Entry, Installation, LogLine
-from tests.process.peer import Peer
+from tests.process.peer import Peer, Proxy, next_address
 from tests.process.waiting import TREE, stays, wait_until
 
-__all__ = ["TREE", "Client", "Entry", "LogLine", "Peer", "Site", "stays", "wait_until"]
+__all__ = ["TREE", "Client", "Entry", "LogLine", "Peer", "Proxy", "Site", "stays", "wait_until"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 25.0
@@ -45,16 +45,23 @@ class Site(Installation):
     ) -> None:
         super().__init__(hosts, own_id=own_id, settings=settings)
         self.peers: dict[str, Peer] = {}
+        self.proxies: dict[str, Proxy] = {}
         self.foreground: subprocess.Popen[bytes] | None = None
 
     # --- peers ----------------------------------------------------------------------------------------
 
     def peer(self, peer: str, *rules: str, start: bool = True, more_ids: Sequence[str] = ()) -> Peer:
-        """Return a new fake lond at the address of this id, started unless start is False."""
-        address = self.entry(peer).address
+        """Return a new fake lond, started unless start is False, at the address of this id or behind its proxy."""
+        address = self.proxies[peer].to if peer in self.proxies else self.entry(peer).address
         made = Peer(self.root, [peer, *more_ids], self.own_id, address, self.port, rules)
         self.peers[peer] = made
         return made.start() if start else made
+
+    def proxy(self, peer: str) -> Proxy:
+        """Return a running bad line at the address of this id; peer() for it, called later, listens behind it."""
+        assert peer not in self.peers, "the proxy comes first: it takes the peer's address"
+        self.proxies[peer] = Proxy(self.root, peer, self.entry(peer).address, self.port, next_address())
+        return self.proxies[peer].start()
 
     # --- the daemon -----------------------------------------------------------------------------------
 
@@ -203,7 +210,8 @@ class Site(Installation):
         directory, stderr, and the command line and environment of every process of lonc. The delayed files
         themselves hold their commands, and a fake peer's own log its requests: both are left out.
         """
-        peers = {peer.process.pid for peer in self.peers.values() if peer.process is not None}
+        fakes = [*self.peers.values(), *self.proxies.values()]
+        peers = {fake.process.pid for fake in fakes if fake.process is not None}
         files = [self.error_path, *self.logs_dir.rglob("*"), *self.status_path.parent.rglob("*")]
         for pid in self.processes():
             if pid not in peers:
@@ -220,7 +228,8 @@ class Site(Installation):
         """Return what a failed test should show: the processes and the ends of all texts."""
         parts = [f"{pid} {self.title(pid)}" for pid in self.processes()]
         logs = sorted(path for path in self.logs_dir.rglob("*") if path.is_file() and path != self.scoreboard_path)
-        for path in [*logs, self.error_path, self.status_path, *sorted(self.root.glob("*.peer.*"))]:
+        fakes = sorted(self.root.glob("*.peer.*")) + sorted(self.root.glob("*.proxy.err"))
+        for path in [*logs, self.error_path, self.status_path, *fakes]:
             if path.is_file():
                 parts.append(f"--- {path.relative_to(self.root)}")
                 parts.append(path.read_bytes()[-SHOWN_BYTES:].decode("utf-8", "replace"))
@@ -232,9 +241,9 @@ class Site(Installation):
         Raises AssertionError when a process cannot be ended, or when a peer had ended by itself.
         """
         broken = []
-        for peer in self.peers.values():
+        for fake in [*self.peers.values(), *self.proxies.values()]:
             try:
-                peer.kill()
+                fake.kill()
             except AssertionError as error:
                 broken.append(str(error))
         if self.foreground is not None:

@@ -111,7 +111,7 @@ def test_a_peer_that_breaks_is_told(make_site: MakeSite) -> None:
     peer = site.peer("msul1")
     peer.signal(signal.SIGTERM)
     wait_until(lambda: not procs.alive(peer.pid), 5, "its end")
-    with pytest.raises(AssertionError, match="peer msul1 had ended"):
+    with pytest.raises(AssertionError, match=r"msul1\.peer had ended"):
         site.cleanup()
 
 

@@ -121,7 +121,8 @@ def test_status_on_request(site: Site) -> None:
     pid = site.start()
     site.wait_ready()
     site.signal(signal.SIGUSR1)
-    wait_until(lambda: site.status_path.exists() and "msul1\t" in site.status_path.read_text(), 5, "a child's block")
+    wait_until(site.status_path.exists, 5, "the status file")
+    wait_until(lambda: "State: " in site.status_path.read_text(), 5, "a child's block")
     text = site.status_path.read_text()
     assert text.startswith("LONC status ")
     assert f"- parent {pid}\n\n" in text

@@ -1,0 +1,227 @@
+"""A line between two ends that is as bad as wanted: a TCP proxy that slices, slows, swallows or flips a bit.
+
+    python -m tests.fakes.proxy --address 127.0.0.2 --port 5663 --to 127.0.0.3:5663 --control SOCKET
+
+The first output line is `listening ADDRESS:PORT`. Until told otherwise it passes everything on. Orders come
+through the control socket, one JSON object a line, and hold for the open connections too:
+
+    {"slice": N}          pass on at most N bytes in one write (0: as they come)
+    {"pause_ms": N}       wait so long between two writes
+    {"swallow": true}     read and drop everything, both ways; the connections stay open (a half-open link)
+    {"block": true}       read nothing more: buffers fill up to the sender
+    {"flip": N}           flip the lowest bit of the Nth byte from now on, counted over both ways; once
+    {"end": "rst"}        end every connection with a reset ("close": in order)
+    {"stats": true}       pid, open, accepted, bytes up and down
+
+An end of file is passed on only when what stood before it is through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import heapq
+import itertools
+import json
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+RECV_BYTES = 65536
+HELD_BYTES = 1 << 20  # of one direction; beyond it the sender waits
+PR_SET_PDEATHSIG = 1
+
+
+class Way:
+    """One direction of one connection: what was read from `source` goes to `target`."""
+
+    def __init__(self, source: socket.socket, target: socket.socket, name: str) -> None:
+        self.source = source
+        self.target = target
+        self.name = name  # "up" from the client, "down" to it
+        self.held = bytearray()
+        self.ended = False  # the source has sent its end of file
+        self.told = False  # and the target knows
+        self.next_at = 0.0  # not before this time may the next write be
+
+
+class Proxy:
+    """The proxy: one selectors loop without threads."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        host, _, port = options.to.rpartition(":")
+        self.to = (host, int(port))
+        self.slice = self.pause_ms = 0
+        self.flip = -1
+        self.swallow = self.block = False
+        self.accepted = 0
+        self.bytes = {"up": 0, "down": 0}
+        self.pairs: list[tuple[Way, Way]] = []
+        self.timers: list[tuple[float, int]] = []
+        self.order = itertools.count()
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((options.address, options.port))
+        self.listener.listen(1024)
+        self.selector.register(self.listener, READ, lambda _mask: self._accept())
+        if options.control:
+            control = socket.socket(socket.AF_UNIX)
+            control.bind(options.control)
+            control.listen(16)
+            self.selector.register(control, READ, lambda _mask: self._accept_control(control))
+
+    def _accept(self) -> None:
+        near, _address = self.listener.accept()
+        try:
+            far = socket.create_connection(self.to, 5)  # on the same machine: at once or refused
+        except OSError:
+            self._end(near, "rst")
+            return
+        self.accepted += 1
+        for sock in (near, far):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        up, down = Way(near, far, "up"), Way(far, near, "down")
+        self.pairs.append((up, down))
+        self._watch(up, down)
+
+    def _watch(self, up: Way, down: Way) -> None:
+        """Wait for what either socket of a pair can do next."""
+        now = time.monotonic()
+        for reading, writing in ((up, down), (down, up)):
+            sock = reading.source
+            wants_read = not reading.ended and not self.block and len(reading.held) < HELD_BYTES
+            wants_write = bool(writing.held) and writing.next_at <= now
+            if writing.held and not wants_write:
+                heapq.heappush(self.timers, (writing.next_at, next(self.order)))
+            wanted = (READ if wants_read else 0) | (WRITE if wants_write else 0)
+            known = self.selector.get_map().get(sock)
+            if known is None and wanted:
+                self.selector.register(sock, wanted, self._serve(up, down, sock))
+            elif known is not None and not wanted:
+                self.selector.unregister(sock)
+            elif known is not None and known.events != wanted:
+                self.selector.modify(sock, wanted, known.data)
+
+    def _serve(self, up: Way, down: Way, sock: socket.socket) -> Callable[[int], None]:
+        def serve(mask: int) -> None:
+            reading, writing = (up, down) if sock is up.source else (down, up)
+            if (up, down) not in self.pairs:
+                return
+            try:
+                if mask & WRITE:
+                    self._write(writing)
+                if mask & READ:
+                    self._read(reading)
+                self._pass_end(reading)
+                self._pass_end(writing)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._drop(up, down, "rst")
+                return
+            if up.told and down.told:
+                self._drop(up, down, "close")
+            else:
+                self._watch(up, down)
+
+        return serve
+
+    def _read(self, way: Way) -> None:
+        data = bytearray(way.source.recv(RECV_BYTES))
+        way.ended = not data
+        self.bytes[way.name] += len(data)
+        if 0 <= self.flip < len(data):
+            data[self.flip] ^= 1
+        self.flip = max(-1, self.flip - len(data))
+        if not self.swallow:
+            way.held += data
+
+    def _write(self, way: Way) -> None:
+        sent = way.target.send(way.held[: self.slice] if self.slice else way.held)
+        del way.held[:sent]
+        way.next_at = time.monotonic() + self.pause_ms / 1000
+
+    def _pass_end(self, way: Way) -> None:
+        if way.ended and not way.held and not way.told and not self.swallow:
+            way.told = True
+            way.target.shutdown(socket.SHUT_WR)
+
+    def _drop(self, up: Way, down: Way, how: str) -> None:
+        self.pairs.remove((up, down))
+        for sock in (up.source, down.source):
+            if sock in self.selector.get_map():
+                self.selector.unregister(sock)
+            self._end(sock, how)
+
+    @staticmethod
+    def _end(sock: socket.socket, how: str) -> None:
+        if how == "rst":
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+    def _accept_control(self, control: socket.socket) -> None:
+        # a test asks one question at a time and waits for its answer, so this may block on it
+        sock, _address = control.accept()
+        with sock, sock.makefile("rwb") as stream, contextlib.suppress(OSError):
+            sock.settimeout(5)
+            for line in stream:
+                stream.write(json.dumps(self._obey(json.loads(line))).encode() + b"\n")
+                stream.flush()
+
+    def _obey(self, orders: dict[str, object]) -> dict[str, object]:
+        """Carry out one line of orders and return the answer."""
+        known = {"slice", "pause_ms", "swallow", "block", "flip"}
+        if set(orders) - known - {"end", "stats"}:
+            return {"error": f"unknown order, known: {' '.join(sorted(known))} end stats"}
+        for name in known & set(orders):
+            setattr(self, name, orders[name])
+        for up, down in list(self.pairs):
+            if "end" in orders:
+                self._drop(up, down, str(orders["end"]))
+            else:
+                self._watch(up, down)
+        return {"open": len(self.pairs), "accepted": self.accepted, **self.bytes}
+
+    def run(self) -> None:
+        """Pass on until a signal ends the process."""
+        while True:
+            wait_s = max(0.0, self.timers[0][0] - time.monotonic()) if self.timers else None
+            for key, mask in self.selector.select(wait_s):
+                key.data(mask)
+            due = False
+            while self.timers and self.timers[0][0] <= time.monotonic():
+                heapq.heappop(self.timers)
+                due = True
+            for up, down in self.pairs if due else []:
+                self._watch(up, down)
+
+
+def main() -> int:
+    """Run the proxy named by the command line."""
+    parser = argparse.ArgumentParser(prog="tests.fakes.proxy", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--to", required=True, metavar="ADDRESS:PORT")
+    parser.add_argument("--control")
+    parser.add_argument("--with-parent", action="store_true", help="end when the starting process ends")
+    options = parser.parse_args()
+    if options.with_parent:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    proxy = Proxy(options)
+    print(f"listening {options.address}:{proxy.listener.getsockname()[1]}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        proxy.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
