@@ -223,8 +223,8 @@ def stay(network: Network, screen: Screen) -> None:
         f"kill -HUP {network.pid()}      # restart in place",
         f"{TREE}/bin/lonc --conf-dir {network.conf_dir} -t",
     ])  # fmt: skip
-    screen.say(f"The peers' processes: {pids} (our own server is {OWN}). One that is killed comes back after "
-               f"{PEER_RETURN_S:g} s. The commands they know: ping, echo:, put:, get:, eget:, log:, load.")  # fmt: skip
+    screen.say(f"The peers: {pids} (our own server is {OWN}). One that is killed comes back after "
+               f"{PEER_RETURN_S:g} s. The commands: ping, echo:, put:, get:, eget:, log:, load.")  # fmt: skip
     gone: dict[str, float] = {}
     try:
         while True:
