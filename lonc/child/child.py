@@ -20,7 +20,7 @@ from lonc.child.flush import Flush
 from lonc.child.redial import redial_delay_s
 from lonc.child.report import Report
 from lonc.child.resolver import Resolver
-from lonc.child.timers import Timer, Timers
+from lonc.child.timers import NEVER, Timer, Timers
 from lonc.child.uplink import Uplink
 from lonc.child.users import allowed_uids
 from lonc.delayed import DelayedQueue
@@ -70,7 +70,8 @@ class Child:
         self.relay = Relay(
             pipeline=config.pipeline, request_timeout_s=config.request_timeout_s,
             delayed_timeout_s=config.delayed_timeout_s, grace_s=config.grace_s,
-            max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes, now=self.loop.now,
+            max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes,
+            now=self.loop.now,
         )  # fmt: skip
         self.uplink = Uplink(
             self, config, self.host, VERSION,
@@ -158,9 +159,8 @@ class Child:
         if self.relay.transactions:
             transactions, self.relay.transactions = self.relay.transactions, []
             for line, seconds, size in transactions:
-                self.log.write(
-                    f"{shown_command(line)} answered after {seconds * 1000:.1f} ms with {size} bytes", Severity.SUCCESS
-                )
+                text = f"{shown_command(line)} answered after {seconds * 1000:.1f} ms with {size} bytes"
+                self.log.write(text, Severity.SUCCESS)
 
     def _relay_due(self) -> None:
         grace = self.relay.grace_until
@@ -248,9 +248,14 @@ class Child:
             self.uplink.dial()
             self.report.state_changed()
 
+    def next_try(self) -> float:
+        """Return when the peer is dialed next (monotonic seconds), 0.0 when no dial is due."""
+        at = self.timers.at(Timer.DIAL)
+        return at if at < NEVER else 0.0
+
     def redial_now(self) -> None:
         """Dial at once if a pause is running (USR1, a peer that is said to be back)."""
-        if self.timers.at(Timer.DIAL) != float("inf"):
+        if self.timers.at(Timer.DIAL) < NEVER:
             self.pause_s = 0.0
             self._dial()
 
