@@ -29,7 +29,7 @@ from lonc.system.daemonize import (
     start_detached,
 )
 from lonc.system.files import SystemFiles
-from lonc.system.lock import lock_holder
+from lonc.system.lock import is_alive, lock_holder
 from lonc.system.mail import send_mail
 
 _EPILOG = f"""\
@@ -180,5 +180,5 @@ def require_alone(config: Config) -> None:
     Only an early answer: the lock itself is taken by the parent, which decides.
     """
     holder = lock_holder(config.lock_path, SystemFiles())
-    if holder and os.path.isdir(f"/proc/{holder}"):
+    if holder and is_alive(holder):
         raise AlreadyRunning(holder, f"process {holder} holds {config.lock_path}")

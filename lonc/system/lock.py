@@ -27,6 +27,8 @@ _PID_BYTES = 32  # a pid and a newline are 11 at most; the rest of a foreign fil
 _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 # A killed daemon's child holds the lock for the moment between fork and its close of it.
 _GONE_WAIT_S = 2.0
+_PF_EXITING = 0x4  # include/linux/sched.h
+_KILL_BIT = 1 << 8  # of SIGKILL, which is 9
 _NAMES = ("lonc", "loncnew")
 _INTERPRETER = re.compile(r"(?:perl|python|sh|bash|dash|ksh|env)[0-9.]*")
 
@@ -183,21 +185,26 @@ def _refuse_or_wait(path: str, files: Files, give_up: float) -> None:
     """Raise AlreadyRunning for a holder that lives; wait a little for one that is gone."""
     recorded = read_pid(files, path)
     holder = lock_holder(path, files) or recorded
-    if holder and _is_alive(holder):
+    if holder and is_alive(holder):
         raise AlreadyRunning(holder, f"process {holder} holds {path}")
     if time.monotonic() >= give_up:
         raise AlreadyRunning(0, f"something holds {path}, but process {recorded} named in it is gone")
     time.sleep(0.01)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs and will go on: no zombie, not exiting, no KILL on its way to it.
+
+    So whoever starts a daemon the moment after he killed the old one is not told that it still runs.
+    Source: proc_pid_stat(5), fields 3 (state), 9 (flags) and 31 (pending signals).
+    """
     try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()  # the name before it may hold anything
+    except OSError:
         return False
-    return True
+    state, flags, pending = words[0], int(words[6]), int(words[28])
+    return state not in (b"Z", b"X") and not flags & _PF_EXITING and not pending & _KILL_BIT
 
 
 def write_pid_file(files: Files, path: str, pid: int) -> None:

@@ -178,6 +178,12 @@ def test_switches_and_lists() -> None:
     assert all(refuses(users, wrong) for wrong in ("a,", ",", "a;b", "-a"))
 
 
+def test_words_that_are_only_passed_on_are_not_judged(tmp_path: Path) -> None:
+    pairs = ("lonAdmEMail a@b,c@d", "lonRole whatever", "lonDefDomain")
+    config = load(tmp_path, "".join(f"PerlSetVar {pair}\n" for pair in pairs))
+    assert (config.admin_mail, config.role, config.default_domain) == ("a@b,c@d", "whatever", "")
+
+
 def test_pairs_that_exclude_each_other(tmp_path: Path) -> None:
     assert problems(tmp_path, "PerlSetVar loncRetryMin 400\n") == [
         "loncapa.conf:2: loncRetryMin is '400'; at most loncRetryMax ('360') is allowed"

@@ -1,33 +1,25 @@
-"""The lock and the pid file (promises P14 to P16, P29): real files, real locks, real processes."""
+"""The lock (promises P14, P15): real files, real locks, real processes."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lonc.errors import AlreadyRunning, StartError
 from lonc.system.files import SystemFiles
-from lonc.system.lock import (
-    DaemonLock,
-    foreign_holder,
-    lock_holder,
-    read_pid,
-    remove_pid_file,
-    write_pid_file,
-)
+from lonc.system.lock import DaemonLock, is_alive, lock_holder, read_pid
+from tests.unit.processes import TREE, Spawn, spawning
 
 FILES = SystemFiles()
-TREE = Path(__file__).parents[2]
 HOLD = """
 import os, sys, time
 from lonc.system.lock import DaemonLock
@@ -42,25 +34,10 @@ print("held", os.getpid(), flush=True)
 sys.stdin.read()
 """
 
-Spawn = Callable[..., "subprocess.Popen[str]"]
-
-
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*argv: str, executable: str | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            argv, executable=executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, cwd=TREE,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with spawning() as start:
+        yield start
 
 
 @pytest.fixture
@@ -109,9 +86,12 @@ def test_a_second_one_is_told_who_has_it_at_once(path: str, spawn: Spawn) -> Non
         DaemonLock.acquire(path, FILES)
     assert caught.value.holder == holder.pid
     assert fds() == open_before
+    assert is_alive(holder.pid)
     holder.kill()
+    DaemonLock.acquire(path, FILES).close()  # at once, though nobody has reaped it yet
+    assert not is_alive(holder.pid)
     holder.wait()
-    DaemonLock.acquire(path, FILES).close()
+    assert not is_alive(holder.pid)
 
 
 def test_of_many_at_once_exactly_one_gets_it(path: str, spawn: Spawn) -> None:
@@ -210,128 +190,91 @@ def test_a_made_up_descriptor_is_not_adopted(path: str, tmp_path: Path) -> None:
     os.close(other)
 
 
-# The pid file
+# Faults of the machine, through the seam
 
 
-@pytest.fixture
-def pid_path(tmp_path: Path) -> str:
-    return str(tmp_path / "lonc.pid")
+class Failing(SystemFiles):
+    """The real calls, but the named one fails; or, for flock, the file is removed just before the first."""
+
+    def __init__(self, call: str, number: int = errno.EIO) -> None:
+        self.call = call
+        self.number = number
+        self.removed = ""
+
+    def _fail(self, call: str) -> None:
+        if call == self.call:
+            raise OSError(self.number, os.strerror(self.number))
+
+    def read(self, fd: int, n: int) -> bytes:
+        self._fail("read")
+        return super().read(fd, n)
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+        self._fail("pwrite")
+        return super().pwrite(fd, data, offset)
+
+    def flock(self, fd: int, operation: int) -> None:
+        self._fail("flock")
+        if self.call == "race" and not self.removed:
+            self.removed = os.readlink(f"/proc/self/fd/{fd}")
+            os.unlink(self.removed)
+        super().flock(fd, operation)
 
 
-def test_the_pid_file_is_whole_and_readable_by_all(pid_path: str) -> None:
-    mask = os.umask(0o022)
-    try:
-        write_pid_file(FILES, pid_path, 4711)
-    finally:
-        os.umask(mask)
-    assert Path(pid_path).read_bytes() == b"4711\n"
-    assert stat.S_IMODE(os.stat(pid_path).st_mode) == 0o644
-    assert os.listdir(os.path.dirname(pid_path)) == ["lonc.pid"]
-    assert not remove_pid_file(FILES, pid_path, 4712)
-    assert remove_pid_file(FILES, pid_path, 4711)
-    assert not remove_pid_file(FILES, pid_path, 4711)
+def test_a_lock_file_that_is_removed_meanwhile_is_made_again(path: str) -> None:
+    lock = DaemonLock.acquire(path, Failing("race"))
+    assert os.fstat(lock.fd).st_ino == os.stat(path).st_ino
+    lock.close()
 
 
-def make_odd(kind: str, path: str, foreign: Path) -> None:
-    match kind:
-        case "fifo":
-            os.mkfifo(path)
-        case "directory":
-            os.mkdir(path)
-            put(f"{path}/inside", "x")
-        case "symlink":
-            os.symlink(foreign, path)
-        case "dangling":
-            os.symlink("nowhere", path)
-        case "huge":
-            with open(path, "wb") as file:
-                file.truncate(1 << 30)
-        case "empty":
-            put(path, "")
-        case "binary":
-            put(path, bytes(range(256)))
-        case _:
-            put(path, kind)
+@pytest.mark.parametrize(
+    ("call", "number", "text"),
+    [("pwrite", errno.ENOSPC, "cannot be written: No sp"), ("flock", errno.ENOLCK, "cannot be locked: No lo")],
+)
+def test_a_failing_call_is_told_and_leaks_nothing(path: str, call: str, number: int, text: str) -> None:
+    open_before = fds()
+    with pytest.raises(StartError, match=f"{path}: {text}"):
+        DaemonLock.acquire(path, Failing(call, number))
+    assert fds() == open_before
+    DaemonLock.acquire(path, FILES).close()
 
 
-ODD = ["fifo", "directory", "symlink", "dangling", "huge", "empty", "binary", "-1\n", "0\n", "1\n", "junk",
-       "99999999999999999999\n", "2147483647\n", "4294967297\n", f"{os.getpid()} x\n"]  # fmt: skip
+def test_adopting_with_failing_locks_is_refused(path: str) -> None:
+    lock = DaemonLock.acquire(path, FILES)
+    os.mkdir(path + ".d")
+    with pytest.raises(StartError):
+        DaemonLock.adopt(lock.fd, path, Failing("flock", errno.ENOLCK))
+    with pytest.raises(StartError, match="is not the held lock"):
+        DaemonLock.adopt(lock.fd, path + ".d", FILES)
+    lock.close()
 
 
-@pytest.mark.parametrize("kind", ODD)
-def test_whatever_stands_there_is_no_obstacle(kind: str, pid_path: str, tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign"
-    foreign.write_text(f"{os.getppid()}\n")
-    make_odd(kind, pid_path, foreign)
-    before = time.monotonic()
-    assert foreign_holder(FILES, pid_path) == 0
-    assert not remove_pid_file(FILES, pid_path, os.getppid())
-    write_pid_file(FILES, pid_path, 4711)
-    assert time.monotonic() - before < 1
-    assert Path(pid_path).read_bytes() == b"4711\n"
-    assert not os.path.islink(pid_path)
-    assert foreign.read_text() == f"{os.getppid()}\n"
-    if kind == "directory":  # kept, beside it
-        (aside,) = [name for name in os.listdir(tmp_path) if name.startswith("lonc.pid.moved-")]
-        assert (tmp_path / aside / "inside").read_text() == "x"
+def test_a_lock_file_that_cannot_be_read_has_no_known_holder(path: str) -> None:
+    lock = DaemonLock.acquire(path, FILES)
+    open_before = fds()
+    assert lock_holder(path, Failing("read")) == 0
+    assert lock_holder(path + ".missing", FILES) == 0
+    assert fds() == open_before
+    lock.close()
 
 
-def test_a_pid_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="the pid file cannot be written: No such file"):
-        write_pid_file(FILES, str(tmp_path / "missing" / "lonc.pid"), 1)
-
-
-def named(spawn: Spawn, pid_path: str, *argv: str, executable: str | None = None) -> tuple[int, int]:
-    """Start a process, put its pid into the pid file, return (what was found, its pid)."""
-    process = spawn(*argv, executable=executable)
-    put(pid_path, f"{process.pid}\n")
+def test_a_lock_that_only_orphans_hold_is_not_waited_for_without_end(path: str, spawn: Spawn) -> None:
+    script = f"""
+import os, sys, time
+from lonc.system.lock import DaemonLock
+from lonc.system.files import SystemFiles
+DaemonLock.acquire({path!r}, SystemFiles())
+if os.fork():
+    os._exit(0)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+    process = spawn(sys.executable, "-c", script)
     assert process.stdout is not None
-    if argv[0] != "sleep" and executable is None:
-        assert process.stdout.readline() == "up\n"
-    return foreign_holder(FILES, pid_path), process.pid
-
-
-def is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-PERL = shutil.which("perl")
-
-
-@pytest.mark.skipif(PERL is None, reason="perl is not installed")
-@pytest.mark.parametrize("name", ["lonc", "loncnew"])
-def test_a_living_original_is_respected(name: str, pid_path: str, tmp_path: Path, spawn: Spawn) -> None:
-    script = tmp_path / name
-    script.write_text("$| = 1; print qq(up\\n); <STDIN>;")
-    assert PERL is not None
-    found, pid = named(spawn, pid_path, PERL, "-w", str(script))
-    assert found == pid
-    script.write_text(f"$0 = '{name}: Parent keeping the flock'; $| = 1; print qq(up\\n); <STDIN>;")
-    found, pid = named(spawn, pid_path, PERL, str(script))
-    assert found == pid
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while not is_zombie(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert foreign_holder(FILES, pid_path) == 0  # a zombie serves nobody
-
-
-def test_a_title_or_a_python_script_of_that_name_counts_too(
-    pid_path: str, tmp_path: Path, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found, pid = named(spawn, pid_path, "lonc: Parent keeping the flock", "60", executable="/bin/sleep")
-    assert found == pid
-    script = tmp_path / "lonc"
-    script.write_text("import sys; print('up', flush=True); sys.stdin.read()")
-    found, pid = named(spawn, pid_path, sys.executable, str(script))
-    assert found == pid
-    monkeypatch.setattr(sys, "argv", [str(script)])
-    assert foreign_holder(FILES, pid_path) == 0  # another start of this very program
-
-
-def test_strangers_are_no_obstacle(pid_path: str, tmp_path: Path, spawn: Spawn) -> None:
-    (tmp_path / "lonc").write_text("")
-    assert named(spawn, pid_path, "sleep", "60")[0] == 0
-    assert named(spawn, pid_path, "editor", "60", str(tmp_path / "lonc"), executable="/bin/sleep")[0] == 0
-    assert named(spawn, pid_path, "loncx", "60", executable="/bin/sleep")[0] == 0
+    assert process.stdin is not None
+    int(process.stdout.readline())
+    with pytest.raises(AlreadyRunning, match="named in it is gone") as caught:
+        DaemonLock.acquire(path, FILES)
+    assert caught.value.holder == 0
+    process.stdin.close()  # ends the orphan
+    DaemonLock.acquire(path, FILES).close()
