@@ -35,6 +35,7 @@ UPKEEP_S = 15.0  # the parent takes a child whose beat is older than twice that 
 FAREWELL_S = 1.0
 ORPHAN_S = 1.5  # an orphan is gone within 2 s (P20)
 BOARD_S = 0.1
+CLOSE_S = 1.0  # for what is in flight at close_connection_exit: it is meant for links that hang
 
 
 class Stage(IntEnum):
@@ -339,8 +340,10 @@ class Child:
         """Go on as far as the ladder goes at this moment."""
         if self.relay.close_asked and self.stage < Stage.CLOSING:
             self.log.write("Request Close Connection ... exiting", Severity.CRITICAL)
-            self.finish(ExitCode.CLOSED)
-        elif self.stage in (Stage.DRAINING, Stage.CLOSING) and not self.clients.open:
+            self.code = ExitCode.CLOSED
+            self.drain(CLOSE_S)
+            self._stop_asking()
+        if self.stage in (Stage.DRAINING, Stage.CLOSING) and not self.clients.open:
             self._stop_asking()
             if self.uplink.state is not LinkState.READY:
                 self._leave()
