@@ -125,9 +125,15 @@ class Peers:
             self._peers[name] = Peer(name, since=now, down_since=now)
         return self.on_input(name, table.Wanted(), now)
 
-    def adopt(self, name: str, pid: int, now: float, *, wanted: bool) -> list[Output]:
-        """Take over a child of this daemon's former self: it is told to leave (house.md 3, A restart)."""
-        self._peers[name] = Peer(name, since=now, down_since=now, state=State.UP, pid=pid)
+    def adopt(
+        self, name: str, pid: int, now: float, *, wanted: bool, kill_at: float | None = None
+    ) -> list[Output]:
+        """Take over a child of this daemon's former self: it is told to leave (house.md 3, A restart).
+
+        kill_at: when it has to be gone, if the former self had told it to leave already.
+        """
+        self._peers[name] = peer = Peer(name, since=now, down_since=now, state=State.UP, pid=pid)
+        self._set(peer, "kill_at", kill_at)
         return self.on_input(name, table.Replaced() if wanted else table.Removed(), now)
 
     def on_input(self, name: str, what: table.Input, now: float) -> list[Output]:

@@ -310,6 +310,13 @@ def test_a_child_of_the_former_self_is_told_to_leave(wanted: bool, order: list[O
     assert after == ([Listen("p"), Spawn("p", 0)] if wanted else [Forget("p")])
 
 
+def test_an_adopted_child_that_was_leaving_gets_no_more_time() -> None:
+    peers = Peers(Rules(stop_timeout_s=10.0))
+    peers.adopt("p", 7, 100.0, wanted=True, kill_at=103.0)
+    assert peers.next_deadline() == 103.0
+    assert Tell("p", 7, Order.DIE) in peers.on_time(103.0)
+
+
 def test_a_call_has_every_child_report() -> None:
     assert in_state("UP").on_input("p", Called(), 100.0) == [Tell("p", 7, Order.REPORT)]
 

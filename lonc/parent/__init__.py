@@ -1,0 +1,10 @@
+"""The parent: forks, reaps, signals; performs what `peers` decides; holds the lock, the pid file, all listening sockets.
+
+`serve` brings it up and down, `flock` is its loop, `perform` carries out, `listeners` and `birth` and
+`ledger` are sockets, forks and the scoreboard; `watchman` finds stuck children, `tables` is USR2, and
+`check`, `restart`, `handover` are the three parts of a HUP.
+"""
+
+from lonc.parent.serve import serve
+
+__all__ = ["serve"]

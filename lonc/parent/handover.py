@@ -1,0 +1,120 @@
+"""What the parent tells its new self over exec, and how the new self believes it.
+
+The notes are JSON in a sealed memfd whose number stands on the command line. Nothing of them is trusted by itself:
+they must name this very pid, the lock must already be held through the descriptor they name, and every
+descriptor is checked for kind and name by whoever takes it over (promises.md 3, forged hand-over).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+
+from lonc.errors import StartError
+
+NOTES_LIMIT = 16 << 20
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass(frozen=True, slots=True)
+class PeerNote:
+    """One peer: its child (pid 0: none) and its socket (fd -1: none).
+
+    kill_at: when a child that is already leaving has to be gone, monotonic seconds; 0: it was not told yet.
+    """
+
+    id: str
+    pid: int
+    fd: int
+    device: int
+    inode: int
+    kill_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Everything that is handed over. lifeline: read end and write end."""
+
+    pid: int
+    lock_fd: int
+    lifeline: tuple[int, int]
+    peers: tuple[PeerNote, ...]
+
+    def descriptors(self) -> list[int]:
+        """Return every descriptor that has to live over exec."""
+        return [self.lock_fd, *self.lifeline, *(peer.fd for peer in self.peers if peer.fd >= 0)]
+
+
+def write_notes(notes: Notes) -> int:
+    """Return an inheritable, sealed memfd that holds the notes. Raises OSError."""
+    fd = os.memfd_create("lonc-handover", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        data = json.dumps(asdict(notes)).encode()
+        while data:
+            data = data[os.write(fd, data) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        os.set_inheritable(fd, True)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_notes(fd: int) -> Notes:
+    """Return the notes of this process's former self and close fd. Raises StartError when they are not that."""
+    try:
+        data = _read_sealed(fd)
+    except OSError as error:
+        raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
+    try:
+        notes = _parse(json.loads(data))
+    except (ValueError, TypeError, KeyError) as error:
+        raise StartError(f"the hand-over in descriptor {fd} cannot be read: {type(error).__name__}") from error
+    if notes.pid != os.getpid():
+        raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
+    return notes
+
+
+def _read_sealed(fd: int) -> bytes:
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_size > NOTES_LIMIT:
+        raise OSError(0, "not a file of this daemon")
+    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:  # only a memfd can have seals at all
+        raise OSError(0, "not sealed")
+    data = os.pread(fd, NOTES_LIMIT, 0)
+    os.close(fd)
+    return data
+
+
+def _parse(raw: dict[str, object]) -> Notes:
+    lifeline, peers = raw["lifeline"], raw["peers"]
+    if not isinstance(lifeline, list) or not isinstance(peers, list):
+        raise TypeError("lists expected")
+    reader, writer = (_whole(fd) for fd in lifeline)
+    return Notes(_whole(raw["pid"]), _whole(raw["lock_fd"]), (reader, writer), tuple(map(_parse_peer, peers)))
+
+
+def _parse_peer(raw: dict[str, object]) -> PeerNote:
+    name, kill_at = raw["id"], raw["kill_at"]
+    if not isinstance(name, str) or not isinstance(kill_at, int | float):
+        raise TypeError("a peer's id or time")
+    pid, fd, device, inode = (_whole(raw[key]) for key in ("pid", "fd", "device", "inode"))
+    return PeerNote(name, pid, fd, device, inode, float(kill_at))
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a number expected")
+    return value
+
+
+def is_pipe_end(fd: int, access: int) -> bool:
+    """Return whether fd is an end of a pipe for this access (os.O_RDONLY or os.O_WRONLY)."""
+    try:
+        right_way = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == access
+        return stat.S_ISFIFO(os.fstat(fd).st_mode) and right_way
+    except OSError:
+        return False

@@ -1,0 +1,62 @@
+"""A restart in place: this process executes itself again, with lock, pid and sockets kept (house.md 3).
+
+Nothing is closed or removed before exec, and every descriptor that is to live over it loses its close-on-exec
+mark only in the last moment, so an exec that fails leaves the old self as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from lonc.parent.handover import Notes, PeerNote, write_notes
+from lonc.parent.house import House
+from lonc.system import signals
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Block all signals meanwhile. What comes stays pending, over exec too, for whoever unblocks them."""
+    mask = signals.block_all()
+    try:
+        yield
+    finally:
+        signals.restore(mask)
+
+
+def become_new(house: House) -> str:
+    """Execute ourselves again; signals are blocked. Returns only when that failed: the reason."""
+    notes = take_notes(house)
+    marked: list[int] = []
+    notes_fd = -1
+    try:
+        notes_fd = write_notes(notes)
+        for fd in notes.descriptors():
+            marked.append(fd)
+            os.set_inheritable(fd, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(house.argv[0], [*house.argv, "--resume", str(notes_fd)], os.environ)
+    except OSError as error:
+        for fd in marked:
+            os.set_inheritable(fd, False)
+        if notes_fd >= 0:
+            os.close(notes_fd)
+        return f"{house.argv[0]}: {error.strerror or error}"
+
+
+def take_notes(house: House) -> Notes:
+    """Return all that the new self has to know."""
+    sockets = house.listeners.all()
+    pids = {name: pid for pid, name in house.children.items()}
+    found = []
+    for name in {**dict.fromkeys(sockets), **pids}:
+        peer = house.peers.peer(name)
+        listener = sockets.get(name)
+        fd = listener.sock.fileno() if listener else -1
+        device, inode = (listener.device, listener.inode) if listener else (0, 0)
+        leaving = peer.kill_at or 0.0
+        found.append(PeerNote(name, pids.get(name, 0), fd, device, inode, leaving))
+    return Notes(os.getpid(), house.lock.fd, house.lifeline, tuple(found))

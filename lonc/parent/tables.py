@@ -1,0 +1,41 @@
+"""USR2: the table of hosts is read again, and only what has changed is touched (lonc.md 2).
+
+Vanished hosts end after what is in flight; those whose entry changed get a new child when the old one is gone; new
+ones start; all others are called, as by USR1. A table that cannot be used changes nothing and is told (P22).
+"""
+
+from __future__ import annotations
+
+from lonc import peers
+from lonc.config import load_hosts
+from lonc.errors import ConfigError
+from lonc.parent.house import House
+from lonc.parent.perform import Performer
+from lonc.system.logs import Severity
+
+
+def read_table_again(house: House, performer: Performer) -> None:
+    """Serve the table that is on disk now."""
+    try:
+        table = load_hosts(house.config)
+    except ConfigError as error:
+        text = f"hosts.tab cannot be used, the old one stays: {error}"
+        house.log.write(text, Severity.CRITICAL)
+        return
+    for warning in table.warnings:
+        house.log.write(warning, Severity.WARNING)
+    before, old = house.hosts, set(house.peers.names())
+    house.set_hosts(table.hosts)
+    new = [name for name in house.hosts if name not in before]
+    gone = [name for name in before if name not in house.hosts]
+    changed = [name for name, host in house.hosts.items() if name in before and before[name] != host]
+    house.log.write(f"hosts.tab read again: {len(new)} new, {len(gone)} gone, {len(changed)} changed")
+    for name in gone:
+        performer.give(name, peers.Removed())
+    for name in house.hosts:
+        if name in new:
+            performer.perform(house.peers.add(name, house.clock.monotonic()))
+        elif name in changed:
+            performer.give(name, peers.Replaced())
+        elif name in old:
+            performer.give(name, peers.Called())
