@@ -184,10 +184,10 @@ class Site(Installation):
             return client.ask(line, timeout_s)
 
     def ready(self, peer: str) -> bool:
-        """Return whether the link to this peer is ready, without any effect on it: its child's title says so."""
-        titles = [self.title(pid) for pid in self.children()] if self.running() else []
-        mine = [text for text in titles if text.startswith(f"lonc: {peer} Connection count: ")]
-        return any(" count: 0 " not in text for text in mine)
+        """Return whether the link to this peer is ready, by the scoreboard of a living child."""
+        shown = self.board(peer)
+        ours = shown.child.pid != 0 and shown.child.pid == shown.parent.pid
+        return ours and shown.child.state == "ready" and procs.alive(shown.child.pid)
 
     def wait_ready(self, *peers: str, timeout_s: float = 15.0) -> None:
         """Return when the link to each of these peers (to all of the table) is ready."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lonc.errors import ScoreboardError
+from lonc.system.scoreboard import NO_SLOT, ChildRecord, ParentRecord, Scoreboard
 from tests.process.peer import free_port, next_address
 from tests.process.waiting import wait_until
 
@@ -38,6 +40,14 @@ class LogLine:
     who: str
     status: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The two parts of a peer's slot of the scoreboard (lonc/system/scoreboard/records.py)."""
+
+    parent: ParentRecord
+    child: ChildRecord
 
 
 class Installation:
@@ -168,6 +178,18 @@ class Installation:
         text = self.perm_log_path.read_text("utf-8", "replace") if self.perm_log_path.exists() else ""
         records = [line.split(":") for line in text.splitlines()]
         return [record for record in records if kind in ("", record[1])]
+
+    def board(self, peer: str) -> Shown:
+        """Return what the scoreboard tells about a peer: empty records while it tells nothing of it."""
+        try:
+            board = Scoreboard.open_reader(str(self.scoreboard_path))
+        except (ScoreboardError, OSError):  # not there yet, or just being replaced
+            return Shown(ParentRecord(), ChildRecord())
+        try:
+            slot = board.peers().get(peer, NO_SLOT)
+            return Shown(board.read_parent(slot) or ParentRecord(), board.read_child(slot) or ChildRecord())
+        finally:
+            board.close()
 
     def error_text(self) -> str:
         """Return what starting commands and a foreground daemon wrote to stderr, and the daemon's own file."""
