@@ -90,7 +90,8 @@ class Scoreboard:
         """Return the board of this very parent's earlier self (restart in place), with its slots kept.
 
         Peers that the file has keep slot and records; slots of others are freed, peers without one get
-        one. So peers must also hold those whose child still drains, until they can be freed. Where the file cannot be used (other release, anonymous before, gone) a new board is created.
+        one. So peers must also hold those whose child still drains, until they can be freed. Where the file
+        cannot be used (other release, anonymous before, gone) a new board is created.
         """
         files = files or SystemFiles()
         try:
