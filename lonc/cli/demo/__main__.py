@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 from types import FrameType
 
@@ -27,7 +28,7 @@ def run(screen: Screen, staying: bool) -> int:
     network = Network(screen)
     try:
         tell(network, screen, stay if staying else None)
-    except DemoError as error:
+    except (DemoError, OSError, subprocess.SubprocessError) as error:
         network.keep_files = True
         screen.failure(f"This did not go as it should: {error}", network.tails())
         return 1
