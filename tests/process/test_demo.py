@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -81,6 +82,7 @@ def shows(tmp_path: Path) -> Iterator[list[Show]]:
             root = show.root()
             procs.end([show.process.pid, *procs.descendants(show.process.pid)])
             procs.end_all(root)
+            shutil.rmtree(root, ignore_errors=True)
         show.process.wait(LIMIT_S)
 
 

@@ -1,0 +1,66 @@
+"""Owns the drawings in the documents: each is made from the table that the program runs by.
+
+    python -m lonc.cli.drawings            say which documents are out of date (status 1 when any is)
+    python -m lonc.cli.drawings --write    bring them up to date
+
+A document holds `<!-- drawing: NAME -->`, then a block that this module writes, then `<!-- end of drawing -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from lonc import peers
+from lonc.wire.drawing import state_diagram
+from lonc.wire.server import SERVER_TRANSITIONS, ServerState
+from lonc.wire.states import TRANSITIONS, LinkState
+
+DOCUMENTS: Final = Path(__file__).resolve().parents[2] / "doc"
+REFRESH: Final = "python -m lonc.cli.drawings --write"
+DRAWINGS: Final[dict[str, Callable[[], str]]] = {
+    "link": lambda: state_diagram(TRANSITIONS, LinkState.DOWN),
+    "server": lambda: state_diagram(SERVER_TRANSITIONS, ServerState.INIT),
+    "supervision": peers.drawing,
+}
+_PLACE = re.compile(r"<!-- drawing: (?P<name>\w+) -->\n.*?<!-- end of drawing -->\n", re.DOTALL)
+
+
+def renewed(text: str) -> str:
+    """Return a document's text with every drawing in it made anew. KeyError: a drawing of an unknown name."""
+
+    def block(place: re.Match[str]) -> str:
+        name = place["name"]
+        return f"<!-- drawing: {name} -->\n```mermaid\n{DRAWINGS[name]()}```\n<!-- end of drawing -->\n"
+
+    return _PLACE.sub(block, text)
+
+
+def drawings_in(text: str) -> list[str]:
+    """Return the names of the drawings in a document."""
+    return [place["name"] for place in _PLACE.finditer(text)]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check or renew all documents; return 0 when they are (now) up to date."""
+    parser = argparse.ArgumentParser(prog="python -m lonc.cli.drawings", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="renew what is out of date")
+    options = parser.parse_args(argv)
+    stale = 0
+    for path in sorted(DOCUMENTS.glob("*.md")):
+        text = path.read_text("utf-8")
+        if renewed(text) == text:
+            continue
+        stale += 1
+        if options.write:
+            path.write_text(renewed(text), "utf-8")
+        print(f"{path.name}: {'renewed' if options.write else f'out of date; {REFRESH}'}")
+    return 0 if options.write or not stale else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
