@@ -1,4 +1,4 @@
-"""The parent: forks, reaps, signals; performs what `peers` decides; holds the lock, the pid file, all listening sockets.
+"""The parent: forks, reaps, signals; performs what `peers` decides; holds lock, pid file and listening sockets.
 
 `serve` brings it up and down, `flock` is its loop, `perform` carries out, `listeners` and `birth` and
 `ledger` are sockets, forks and the scoreboard; `watchman` finds stuck children, `tables` is USR2, and

@@ -52,10 +52,9 @@ def fork_child(live: Callable[[], int], log: Log, peer: str) -> int:
 def _live_and_leave(live: Callable[[], int], log: Log, peer: str) -> None:
     code = int(ExitCode.CRASHED)
     try:
-        log.who = peer
         code = int(live())
     except BaseException as error:  # noqa: BLE001 - the last frame of this process: told, and the code is not 0
-        tell_abnormal_exit(log, peer, error)
+        tell_abnormal_exit(log.for_process(peer), peer, error)
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
