@@ -68,31 +68,13 @@ class Child:
         self.last_failure = ""
         self.pause_s = 0.0  # before the dial under way
         self.warnings = RepeatedWarnings(context.clock)
-        self.relay = Relay(
-            pipeline=config.pipeline, request_timeout_s=config.request_timeout_s,
-            delayed_timeout_s=config.delayed_timeout_s, grace_s=config.grace_s,
-            max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes,
-            now=self.loop.now,
-        )  # fmt: skip
+        self.relay = self._make_relay()
         self.uplink = Uplink(
             self, config, self.host, VERSION,
             loop=self.loop, relay=self.relay, timers=self.timers, resolver=Resolver(self.loop),
         )  # fmt: skip
-        self.clients = Clients(
-            context.listener, self.loop, self.relay,
-            max_clients=config.max_clients, max_line_bytes=config.max_line_bytes,
-            buffer_bytes=config.client_buffer_bytes, allowed_uids=allowed_uids(config.allow_users),
-            tell=self.warn, pause=lambda seconds: self.timers.set(Timer.ACCEPT, self.loop.now + seconds),
-        )  # fmt: skip
-        self.flush = Flush(
-            DelayedQueue(
-                config.delayed_dir, self.host.id, context.peers, files=context.files, clock=context.clock,
-                max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
-            ),
-            self.relay, self.log, PermLog(config.perm_log_path, files=context.files, clock=context.clock),
-            config, self.host.id,
-            wake=lambda at: self.timers.sooner(Timer.FLUSH, at), no_reply=self._message_unanswered,
-        )  # fmt: skip
+        self.clients = self._make_clients()
+        self.flush = self._make_flush()
         self.report = Report(self)
         self._actions: dict[Timer, Callable[[], None]] = {
             Timer.UPKEEP: self._upkeep,
@@ -106,6 +88,35 @@ class Child:
             Timer.STOP: self._stop_now,
             Timer.QUIET: self._be_quiet,
         }
+
+    def _make_relay(self) -> Relay:
+        config = self.config
+        return Relay(
+            pipeline=config.pipeline, request_timeout_s=config.request_timeout_s,
+            delayed_timeout_s=config.delayed_timeout_s, grace_s=config.grace_s,
+            max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes,
+            now=self.loop.now,
+        )  # fmt: skip
+
+    def _make_clients(self) -> Clients:
+        config = self.config
+        return Clients(
+            self.context.listener, self.loop, self.relay,
+            max_clients=config.max_clients, max_line_bytes=config.max_line_bytes,
+            buffer_bytes=config.client_buffer_bytes, allowed_uids=allowed_uids(config.allow_users),
+            tell=self.warn, pause=lambda seconds: self.timers.set(Timer.ACCEPT, self.loop.now + seconds),
+        )  # fmt: skip
+
+    def _make_flush(self) -> Flush:
+        config, files, clock = self.config, self.context.files, self.context.clock
+        queue = DelayedQueue(
+            config.delayed_dir, self.host.id, self.context.peers, files=files, clock=clock,
+            max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
+        )  # fmt: skip
+        return Flush(
+            queue, self.relay, self.log, PermLog(config.perm_log_path, files=files, clock=clock), config,
+            self.host.id, wake=lambda at: self.timers.sooner(Timer.FLUSH, at), no_reply=self._message_unanswered,
+        )  # fmt: skip
 
     # --- the loop -------------------------------------------------------------------------------------
 
