@@ -2,83 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-
-from lonc.errors import CipherError
-from lonc.relay import Client, Relay
+from lonc.relay import Client
 from lonc.relay.relay import CLIENT_QUEUE_BYTES, CLIENT_QUEUE_REQUESTS
-from lonc.wire.lines import LineBuffer
-
-LIMIT = 100  # bytes of a request
-
-
-def cipher(prefix: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    """Return a readable stand-in for a link's key: what matters here is which key was used, and when."""
-
-    def encrypt(command: bytes) -> bytes:
-        return b"enc:" + prefix + command
-
-    def decrypt(frame: bytes) -> bytes:
-        if not frame.startswith(b"enc:" + prefix):
-            raise CipherError("foreign key")
-        return frame[4 + len(prefix) :]
-
-    return encrypt, decrypt
-
-
-class Stage:
-    """A relay with named clients and a link that is a list of lines."""
-
-    def __init__(self, *, pipeline: int = 8, ready: bool = True, limit: int = LIMIT, **limits: float) -> None:
-        self.limit = limit
-        self.now = 1000.0
-        self.relay = Relay(
-            pipeline=pipeline,
-            request_timeout_s=limits.get("request", 300.0),
-            delayed_timeout_s=limits.get("delayed", 60.0),
-            grace_s=limits.get("grace", 2.0),
-            max_line_bytes=limit,
-            client_buffer_bytes=1000,
-            now=self.now,
-        )
-        self.clients: dict[str, Client] = {}
-        self.buffer = LineBuffer(1000)
-        if ready:
-            self.ready()
-
-    def ready(self, key: bytes = b"K", *, thaw: bool = True) -> None:
-        self.relay.link_ready(*cipher(key))
-        if thaw:
-            self.relay.thaw(self.now)
-
-    def says(self, name: str, data: bytes) -> None:
-        client = self.clients.setdefault(name, Client(self.limit))
-        self.relay.client_data(client, data, self.now)
-
-    def sent(self) -> bytes:
-        """Take what goes to the link, as a kernel that takes everything."""
-        out = b""
-        while chunks := self.relay.lane.box.batch():
-            data = b"".join(chunks)
-            self.relay.lane.box.took(len(data))
-            out += data
-        return out
-
-    def link(self, data: bytes) -> bool:
-        lines = self.buffer.feed(data)
-        return self.relay.replies(lines, self.now) if lines else True
-
-    def hears(self, name: str) -> bytes:
-        box = self.clients[name].box
-        data = b"".join(box.batch())
-        box.took(len(data))
-        return data
-
-    def later(self, seconds: float) -> object:
-        self.now += seconds
-        return self.relay.tick(self.now)
+from tests.unit.relay_stage import LIMIT, Stage
 
 
 def test_a_request_goes_out_unchanged_and_its_reply_comes_back() -> None:
@@ -216,7 +142,7 @@ def test_the_limit_runs_from_being_first_on_the_link() -> None:
     assert stage.later(9.9) is None
     late = stage.later(0.2)
     assert late is not None
-    assert late.line == b"next\n"  # type: ignore[attr-defined]
+    assert late.line == b"next\n"
 
 
 def test_who_has_waited_twice_the_limit_hears_con_lost_and_the_link_goes_on() -> None:
@@ -335,9 +261,9 @@ def test_a_client_that_is_gone_costs_the_others_nothing() -> None:
 def test_close_connection_exit_is_exact_and_gets_no_line() -> None:
     stage = Stage()
     stage.says("a", b"close_connection_exit_not\n")
-    assert not stage.relay.close_asked
+    assert not stage.close_asked()
     stage.says("b", b"close_connection_exit\n")
-    assert stage.relay.close_asked
+    assert stage.close_asked()
     assert stage.hears("b") == b""
     assert stage.sent() == b"close_connection_exit_not\n"
 
@@ -357,147 +283,3 @@ def test_a_client_is_read_no_further_while_too_much_of_it_waits() -> None:
     client.box.took(1)
     client.box.put(b"y" * 300)
     assert not stage.relay.wants_more(client)
-
-
-class TestDelayed:
-    def test_delayed_messages_go_first_on_a_new_link(self) -> None:
-        stage = Stage(ready=False)
-        stage.says("a", b"new\n")
-        stage.ready(thaw=False)
-        stage.relay.send_delayed(b"old", stage.now)
-        assert stage.sent() == b"old\n"
-        stage.link(b"ok\n")
-        assert stage.relay.delayed_replies == [b"ok"]
-        stage.relay.thaw(stage.now)
-        assert stage.sent() == b"new\n"
-
-    def test_requests_in_flight_come_home_while_new_ones_wait(self) -> None:
-        stage = Stage()
-        stage.says("a", b"one\n")
-        stage.relay.freeze()
-        assert not stage.relay.quiet
-        stage.says("b", b"two\n")
-        stage.link(b"1\n")
-        assert stage.hears("a") == b"1\n"
-        assert stage.relay.quiet
-        stage.relay.send_delayed(b"encrypt:old", stage.now)
-        assert stage.sent() == b"one\nenc:Kold\n"
-
-    def test_requests_before_a_young_message_was_seen_go_and_later_ones_wait(self) -> None:
-        stage = Stage()
-        stage.relay.freeze()
-        stage.says("a", b"before\n")
-        seen = stage.now = stage.now + 1
-        stage.says("b", b"after\n")
-        stage.relay.thaw(stage.now, hold_from=seen)
-        assert stage.sent() == b"before\n"
-        stage.says("c", b"later\n")
-        assert stage.sent() == b""
-        stage.relay.thaw(stage.now)
-        assert stage.sent() == b"after\nlater\n"
-
-    def test_a_delayed_message_has_its_own_limit(self) -> None:
-        stage = Stage(request=300.0, delayed=60.0)
-        stage.later(0)
-        stage.relay.send_delayed(b"old", stage.now)
-        stage.relay.send_delayed(b"next", stage.now)
-        assert stage.relay.wake_at == stage.now + 60
-        stage.now += 50
-        stage.link(b"ok\n")
-        assert stage.relay.wake_at <= stage.now + 60
-        assert stage.later(59) is None
-        assert stage.later(2) is not None
-
-    def test_a_lost_link_loses_no_client_for_a_delayed_message(self) -> None:
-        stage = Stage()
-        stage.relay.send_delayed(b"sent", stage.now)
-        stage.sent()
-        stage.relay.send_delayed(b"unsent", stage.now)
-        stage.relay.link_lost(stage.now)
-        stage.ready()
-        assert stage.sent() == b""
-
-    @pytest.mark.parametrize("reply", [b"enc:?\n", b"x" * 2000 + b"\n"])
-    def test_a_reply_that_cannot_be_kept_or_decoded_is_no_reply(self, reply: bytes) -> None:
-        stage = Stage()
-        stage.relay.send_delayed(b"old", stage.now)
-        stage.link(reply)
-        assert stage.relay.delayed_replies == [None]
-
-
-LONG = 200_000
-
-
-def long_request(stage: Stage, name: str, data: bytes) -> None:
-    """Say a long line as a socket brings it: in pieces."""
-    for start in range(0, len(data), 50_000):
-        stage.says(name, data[start : start + 50_000])
-
-
-@pytest.mark.parametrize(("said", "on_wire"), [(b"echo:", b"echo:"), (b"encrypt:", b"enc:K")])
-def test_a_long_request_passes_and_comes_back_to_the_queue_if_unsent(said: bytes, on_wire: bytes) -> None:
-    stage = Stage(limit=LONG)
-    text = b"x" * 150_000
-    long_request(stage, "a", said + text + b"\n")
-    stage.relay.link_lost(stage.now)
-    stage.ready(b"K")
-    assert stage.sent() == on_wire + text + b"\n"
-    stage.link(b"ok\n")
-    assert stage.hears("a") == b"ok\n"
-
-
-def test_one_byte_pieces_of_an_encrypted_long_request_are_still_known_for_it() -> None:
-    stage = Stage(limit=LONG)
-    for byte in b"encrypt:":
-        stage.says("a", bytes((byte,)))
-    long_request(stage, "a", b"y" * 150_000 + b"\n")
-    assert stage.sent().startswith(b"enc:Ky")
-
-
-def test_a_link_that_takes_nothing_more_is_given_nothing_more() -> None:
-    stage = Stage(limit=2_000_000)
-    long_request(stage, "a", b"x" * 1_500_000 + b"\n")
-    stage.says("b", b"next\nmore\n")
-    assert len(stage.relay.queue) == 2
-    stage.sent()
-    stage.relay.pump(stage.now)
-    assert stage.sent() == b"next\nmore\n"
-
-
-def test_transactions_are_collected_only_on_demand() -> None:
-    stage = Stage()
-    stage.relay.log_transactions(True, stage.now)
-    stage.says("a", b"put:x\n")
-    assert stage.sent() == b"put:x\n"
-    stage.says("b", b"big\n")
-    stage.now += 0.5
-    stage.link(b"okay\n" + b"x" * 2000 + b"\n")
-    assert stage.relay.transactions == [(b"put:x", 0.5, 4), (b"big", 0.5, 0)]
-    assert stage.hears("a") == b"okay\n"
-    stage.relay.log_transactions(False, stage.now)
-    stage.says("a", b"put:y\n")
-    stage.link(b"ok\n")
-    assert stage.relay.transactions is None
-
-
-def test_latency_goes_into_powers_of_two() -> None:
-    stage = Stage()
-    stage.says("a", b"x\n")
-    stage.now += 0.0015
-    stage.link(b"1\n")
-    assert stage.relay.counters.latency_us[11] == 1  # 1,024 to 2,047 microseconds
-    stage.says("a", b"x\n")
-    stage.now += 3600
-    stage.link(b"1\n")
-    assert stage.relay.counters.latency_us[-1] == 1
-
-
-def test_without_a_link_there_is_no_key() -> None:
-    relay = Stage(ready=False).relay
-    with pytest.raises(CipherError):
-        relay.encrypt(b"x")
-
-
-def test_whoever_owns_the_socket_must_say_how_a_client_is_attended() -> None:
-    with pytest.raises(NotImplementedError):
-        Client(LIMIT).attend()
