@@ -12,8 +12,8 @@ class FaultyFiles(SystemFiles):
     """Real files, but that the calls numbered in `failing` (from 1), or all while `broken`, raise `code`.
 
     Calls on the descriptors in `exempt` are neither counted nor failed. closes are counted and never
-    failed: the real one gives the descriptor back whatever it says. short: what a failing write still
-    writes, in bytes, before the disk is full (None: nothing, an error).
+    failed: the real one gives the descriptor back whatever it says. short: what the first failing write
+    still writes, in bytes, before the disk is full (None: nothing, an error).
     """
 
     def __init__(self, code: int = errno.ENOSPC, failing: frozenset[int] | set[int] = frozenset()) -> None:
@@ -51,7 +51,8 @@ class FaultyFiles(SystemFiles):
             return super().write(fd, data)
         if self.short is None:
             raise OSError(self.code, os.strerror(self.code))
-        return super().write(fd, data[: self.short])
+        short, self.short = self.short, None
+        return super().write(fd, data[:short])
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         """Write at a place, or fail."""
