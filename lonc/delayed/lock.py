@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable
 
 from lonc.delayed.moving import facts_of, put_back
+from lonc.delayed.names import Owner
 from lonc.delayed.results import Identity, LockAnswer, Message, identity_of
 from lonc.system.files import Files, open_regular
 
@@ -26,8 +27,9 @@ class FlushLock:
     A child that forks must close `fd` there (-1: not held): the lock lives as long as any copy of it.
     """
 
-    def __init__(self, files: Files, directory: str, peer: str) -> None:
+    def __init__(self, files: Files, directory: str, peer: str, owner: Owner) -> None:
         self.fd = -1
+        self._owner = owner
         self._files = files
         self._directory = directory
         self._peer = peer
@@ -88,7 +90,8 @@ class FlushLock:
         for line in text.partition("\n\n")[0].split("\n"):
             name, _, facts = line.partition("\t")
             numbers = facts.split(":")
-            if "/" not in name and len(numbers) == 4 and all(n.isascii() and n.isdigit() for n in numbers):
+            facts_are_numbers = len(numbers) == 4 and all(n.isascii() and n.isdigit() for n in numbers)
+            if facts_are_numbers and "/" not in name and self._owner.mine(name):
                 noted.append((name, Identity(*map(int, numbers))))
         return noted
 

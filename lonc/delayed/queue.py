@@ -56,11 +56,12 @@ class DelayedQueue:
         self._clock = clock
         self._max_line_bytes = max_line_bytes
         self._retry_max_s = retry_max_s
-        self._lock = FlushLock(files, directory, peer)
+        owner = Owner(peer, peers)
+        self._lock = FlushLock(files, directory, peer, owner)
         self._remover = Remover(files, directory, self._lock, peer)
         self._rejected = Shelf(files, directory, "rejected", ".reply", peer)
         self._corrupt = Shelf(files, directory, "corrupt", ".reason", peer)
-        self._listing = Listing(directory, Owner(peer, peers), files, clock, scan_settle_s, tells=speaks)
+        self._listing = Listing(directory, owner, files, clock, scan_settle_s, tells=speaks)
         self._survey = Survey(
             directory, self._listing, files=files, clock=clock, ages=Ages(young_s, empty_s),
             max_line_bytes=max_line_bytes, retry_max_s=retry_max_s,
