@@ -17,11 +17,11 @@ from lonc import __version__
 from lonc.child.connection import Clients
 from lonc.child.context import ChildContext
 from lonc.child.flush import Flush
-from lonc.child.redial import redial_delay_s
+from lonc.child.redial import Redial
 from lonc.child.report import Report
 from lonc.child.resolver import Resolver
 from lonc.child.timers import NEVER, Timer, Timers
-from lonc.child.uplink import Uplink
+from lonc.child.uplink import NO_CONNECTION, UNRESOLVED, Uplink
 from lonc.child.users import allowed_uids
 from lonc.delayed import DelayedQueue
 from lonc.errors import ExitCode
@@ -62,11 +62,11 @@ class Child:
         self.code = ExitCode.OK
         self.attempts = context.attempts
         self.debug = False
-        self.outage_since: float | None = self.loop.now
+        self.redial = Redial(config.redial_max_s, self.loop.now)
         self.ready_since: float | None = None
         self.longest_ready_s = 0.0
         self.last_failure = ""
-        self.pause_s = 0.0  # before the dial under way
+        self._tired = False  # the outage has lasted long enough: the next dial that fails is the last
         self.warnings = RepeatedWarnings(context.clock)
         self.relay = self._make_relay()
         self.uplink = Uplink(
@@ -114,8 +114,10 @@ class Child:
             max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
         )  # fmt: skip
         return Flush(
-            queue, self.relay, self.log, PermLog(config.perm_log_path, files=files, clock=clock), config,
-            self.host.id, wake=lambda at: self.timers.sooner(Timer.FLUSH, at), no_reply=self._message_unanswered,
+            queue, self.relay, self.log,
+            PermLog(config.perm_log_path, files=files, clock=clock, log=self.log), config, self.host.id,
+            warn=self.warn, wake=lambda at: self.timers.sooner(Timer.FLUSH, at),
+            no_reply=self._message_unanswered,
         )  # fmt: skip
 
     # --- the loop -------------------------------------------------------------------------------------
@@ -196,7 +198,8 @@ class Child:
         """A link is READY: delayed messages first, then whoever waits."""
         now = self.loop.now
         self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
-        self.outage_since, self.ready_since, self.pause_s, self.last_failure = None, now, 0.0, ""
+        self.redial.ready(now)
+        self.ready_since, self.last_failure, self._tired = now, "", False
         self.log.status = f"Online, version {version}" if version else "Online"
         self.log.write(f"{self.host.id} online")
         self.warnings.forget(f"{self.host.id} dial")
@@ -210,25 +213,25 @@ class Child:
         self.last_failure = f"{reason}: {detail}"
         if was_ready:
             self._count_ready_time()
-            self.outage_since, self.ready_since = now, None
+            self.ready_since = None
             self.log.status = "Link lost"
             ordered = self.stage >= Stage.CLOSING or self.report.paused
             severity = Severity.NONE if ordered else Severity.CRITICAL
             self.log.write(f"Link to {self.host.id} lost: {detail}", severity)
             self.flush.link_lost(now)
             self._set_give_up()
-            delay = 0.0
+            dial_at = self.redial.lost(now, random.random())
         else:
-            outage_s = now - self.outage_since if self.outage_since is not None else 0.0
-            self._tell_failed_dial(reason, detail, outage_s)
-            delay = redial_delay_s(outage_s, self.pause_s, self.config.redial_max_s, random.random())
-        self.pause_s = delay
+            self._tell_failed_dial(reason, detail, self.redial.outage_s(now))
+            dial_at = self.redial.failed(now, random.random())
+            if self._tired:
+                self.timers.set(Timer.GIVE_UP, now)
         if self.stage < Stage.CLOSING and not self.report.paused:
-            self.timers.set(Timer.DIAL, now + delay)
+            self.timers.set(Timer.DIAL, dial_at)
         self.report.state_changed()
 
     def _tell_failed_dial(self, reason: str, detail: str, outage_s: float) -> None:
-        connected = reason not in ("socket_error", "unresolved") and not detail.startswith("no connection")
+        connected = reason not in (NO_CONNECTION, UNRESOLVED) and not detail.startswith("no connection")
         words = "Init failed" if connected else f"Couldn't connect to {self.host.id}"
         self.log.status = "Trying to connect"
         self.warn(f"{words} ({outage_s:.0f} secs): {detail}", reason=f"{words} {reason} {detail}", about="dial")
@@ -257,6 +260,7 @@ class Child:
     def _dial(self) -> None:
         self.timers.clear(Timer.DIAL)
         if self.uplink.state is LinkState.DOWN:
+            self.redial.dialed(self.loop.now)
             self.uplink.dial()
             self.report.state_changed()
 
@@ -268,7 +272,7 @@ class Child:
     def redial_now(self) -> None:
         """Dial at once if a pause is running (USR1, a peer that is said to be back)."""
         if self.timers.at(Timer.DIAL) < NEVER:
-            self.pause_s = 0.0
+            self.redial.hurry()
             self._dial()
 
     def pause(self) -> None:
@@ -281,17 +285,20 @@ class Child:
 
     def resume(self) -> None:
         """Dial again after pause()."""
-        self.outage_since, self.pause_s = self.loop.now, 0.0
+        self.redial.again(self.loop.now)
         self._set_give_up()
         self._dial()
 
     def _set_give_up(self) -> None:
+        self._tired = False
         if self.config.max_attempts:
             pause = random.uniform(self.config.retry_min_s, max(self.config.retry_min_s, self.config.retry_max_s))
             self.timers.set(Timer.GIVE_UP, self.loop.now + pause)
 
     def _give_up(self) -> None:
-        if self.stage is Stage.SERVING and not self.report.paused:
+        if self.uplink.state is not LinkState.DOWN:
+            self._tired = True  # it may be the dial under way that reaches the peer
+        elif self.stage is Stage.SERVING and not self.report.paused:
             self.log.write(f"Giving up on {self.host.id} for now: {self.last_failure}", Severity.WARNING)
             self.finish(ExitCode.GAVE_UP)
 

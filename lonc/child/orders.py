@@ -32,6 +32,8 @@ def _abnormal_exit(child: Child) -> None:
 
 
 def _report(child: Child) -> None:
+    child.attempts = 0  # the parent has just done the same (lonc.md 2)
+    child.report.show_title()
     child.report.append_status()
     child.report.read_wishes()
     child.redial_now()

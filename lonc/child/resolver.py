@@ -1,14 +1,16 @@
 """Host names resolved off the loop: one thread at a time, its result told through a socket pair.
 
 getaddrinfo cannot be interrupted, so a look-up that hangs is left behind: until it comes back no other is
-started, and the last good addresses are used. A child never forks, so a thread is safe here; it lives for
+started, and whoever asks next gets its answer. A child never forks, so a thread is safe here; it lives for
 one look-up, with every signal blocked, and is a daemon thread: os._exit does not wait for it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from lonc.system import signals
 
 Address = tuple[int, str]  # address family, numeric address
 LookUp = Callable[[str], list[Address]]
+MOST_ADDRESSES = 16  # of one name: each may cost a dial loncConnectTimeout
 
 
 def numeric(text: str) -> Address | None:
@@ -32,7 +35,8 @@ def numeric(text: str) -> Address | None:
 def look_up(name: str) -> list[Address]:
     """Return the addresses of a host name in the resolver's order; blocks. Raises OSError when there is none."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found))
+    addresses = dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found)
+    return list(addresses)[:MOST_ADDRESSES]
 
 
 class Resolver:
@@ -47,21 +51,26 @@ class Resolver:
         self._busy = False
 
     def ask(self, name: str, callback: Callable[[list[Address] | str], None]) -> bool:
-        """Have callback(addresses, or the error's text) called from the loop; False while one still hangs."""
-        self._callback = callback
+        """Have callback(addresses, or the error's text) called once from the loop; the look-up is off it.
+
+        False: an earlier look-up still hangs, and its answer is what callback will get. Raises OSError when
+        there is no descriptor or no thread to be had; nothing is called then.
+        """
         if self._busy:
+            self._callback = callback
             return False
         if self._ends is None:
-            self._ends = socket.socketpair()
-            self._ends[0].setblocking(False)
-            self._loop.watch(self._ends[0], self._answered)
+            ends = socket.socketpair()
+            ends[0].setblocking(False)
+            self._loop.watch(ends[0], self._answered)
+            self._ends = ends
+        try:
+            threading.Thread(target=self._work, args=(name, self._ends[1]), daemon=True).start()
+        except RuntimeError as error:  # the one error that a thread which cannot be started has
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
         self._busy = True
-        threading.Thread(target=self._work, args=(name, self._ends[1]), daemon=True).start()
+        self._callback = callback
         return True
-
-    def forget(self) -> None:
-        """Call nobody back for the look-up under way: its time is over."""
-        self._callback = None
 
     def _work(self, name: str, end: socket.socket) -> None:
         signals.block_all()

@@ -18,12 +18,14 @@ from lonc.child.timers import Timer, Timers
 from lonc.config import Config, Host
 from lonc.loop import READ, WRITE, Loop
 from lonc.relay import Relay
+from lonc.wire.lines import Line
 from lonc.wire.link import Farewell, Link, LinkEvent, LinkState, Lost, Moved, Note, Ready
 from lonc.wire.outbox import Outbox
 
 READ_BYTES = 64 * 1024  # above 128 KiB the allocator would map and unmap memory for each read
 OUT_OF_STEP = "out_of_step"  # more replies than requests
 SOCKET_ERROR = "socket_error"
+NO_CONNECTION = "no_connection"  # nothing was said yet
 UNRESOLVED = "unresolved"
 
 
@@ -97,18 +99,29 @@ class Uplink:
             return
         self._resolving = True
         self._timers.set(Timer.LINK, self._loop.now + self._config.connect_timeout_s)
-        if not self._resolver.ask(self._host.name, self._resolved):
-            self._resolved("the last look-up has not come back yet")
+        try:
+            asked = self._resolver.ask(self._host.name, self._resolved)
+        except OSError as error:
+            self._dial_known(error.strerror or "no look-up is possible")
+            return
+        if not asked and self._good:  # nobody waits for one that hangs while there is an address to try
+            self._dial_known("")
 
     def _resolved(self, result: list[Address] | str) -> None:
-        self._resolving = False
-        self._timers.clear(Timer.LINK)
+        """Take what a look-up has brought; when its dial is over, it serves the next one."""
         if not isinstance(result, str):
             self._good = result
+        if self._resolving:
+            self._dial_known(result if isinstance(result, str) else "")
+
+    def _dial_known(self, problem: str) -> None:
+        """Try the addresses last known; without any this dial has failed because of `problem`."""
+        self._resolving = False
+        self._timers.clear(Timer.LINK)
         if self._good:
             self._try_all(list(self._good))
         else:
-            self._owner.link_lost(UNRESOLVED, f"{self._host.name} does not resolve: {result}", False)
+            self._owner.link_lost(UNRESOLVED, f"{self._host.name} does not resolve: {problem}", False)
 
     def _try_all(self, addresses: list[Address]) -> None:
         self._addresses = addresses
@@ -120,7 +133,7 @@ class Uplink:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         except OSError as error:
-            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            self._fail(NO_CONNECTION, os.strerror(error.errno or 0))
             return
         self._sock = sock
         self._set_options(sock)
@@ -128,7 +141,7 @@ class Uplink:
         if code in (0, errno.EINPROGRESS):
             self._watch(WRITE)
         else:
-            self.close(SOCKET_ERROR, os.strerror(code))
+            self._fail(NO_CONNECTION, os.strerror(code))
 
     def _set_options(self, sock: socket.socket) -> None:
         """Find a half-open link within loncLinkKeepalive (P28), send small requests at once (lonc.md 9.9)."""
@@ -149,7 +162,7 @@ class Uplink:
     def _connected(self, sock: socket.socket) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self.close(SOCKET_ERROR, os.strerror(code))
+            self._fail(NO_CONNECTION, os.strerror(code))
         else:
             self._handle(self.link.connected(self._loop.now))
 
@@ -170,17 +183,25 @@ class Uplink:
         except BlockingIOError:
             return
         except OSError as error:
-            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            self._fail(SOCKET_ERROR, os.strerror(error.errno or 0))
             return
         self.bytes_in += len(data)
         if self.link.state is not LinkState.READY:
             self._handle(self.link.receive(data, self._loop.now))
         elif not data:
-            self.close("eof", "the peer closed the link")
+            self._fail("eof", "the peer closed the link")
         else:
-            lines = self.link.replies(data)
-            if lines and not self._relay.replies(lines, self._loop.now):
-                self.close(OUT_OF_STEP, "a reply that nobody asked for")
+            self._take_replies(self.link.replies(data))
+
+    def _take_replies(self, lines: list[Line | None]) -> None:
+        """Hand replies on, unless there are more than requests that have wholly left: P8, nobody's reply is
+        ever given to somebody who asked after it. The beginning of one that nobody can wait for counts too.
+        """
+        lane = self._relay.lane
+        if len(lines) > lane.answerable or (lines and not self._relay.replies(lines, self._loop.now)):
+            self._fail(OUT_OF_STEP, "a reply that nobody asked for")
+        elif self.link.reply_buffer.partial and not lane.answerable:
+            self._fail(OUT_OF_STEP, "part of a reply that nobody asked for")
 
     def push(self) -> None:
         """Give the kernel what is due: the dialogue's bytes, then requests. Called once per turn when due."""
@@ -214,7 +235,7 @@ class Uplink:
         except BlockingIOError:
             box.took(0)
         except OSError as error:
-            self.close(SOCKET_ERROR, os.strerror(error.errno or 0))
+            self._fail(SOCKET_ERROR, os.strerror(error.errno or 0))
             return False
         return True
 
@@ -238,8 +259,7 @@ class Uplink:
     def tick(self) -> None:
         """A time limit of connecting or of the dialogue has passed."""
         if self._resolving:
-            self._resolver.forget()
-            self._resolved(f"no answer within {self._config.connect_timeout_s:g} s")
+            self._dial_known(f"no answer within {self._config.connect_timeout_s:g} s")
         else:
             self._handle(self.link.tick(self._loop.now))
 
@@ -249,10 +269,18 @@ class Uplink:
         self._handle(self.link.close(self._loop.now))
 
     def close(self, reason: str, detail: str) -> None:
-        """End the link at once, for `reason` (a fixed word): the one door out. No error when it is DOWN."""
+        """End the link or the dial at once, for `reason` (a fixed word). No error when it is DOWN.
+
+        A dial that is still at its look-up ends without a word; else link_lost, or link_farewell, is told.
+        """
+        self._addresses = []  # or the end of this one would be the beginning of the next
         if self._resolving:
             self._resolving = False
-            self._resolver.forget()
+            self._timers.clear(Timer.LINK)
+        self._fail(reason, detail)
+
+    def _fail(self, reason: str, detail: str) -> None:
+        """The one door out: end what is on this socket; a dial goes on to its next address."""
         if self.link.state is LinkState.DOWN:
             return
         # First the relay: it may need the key of this link to take back what was not sent.

@@ -71,6 +71,11 @@ class Lane:
         """Return whether another request may be handed over."""
         return self.ready and len(self.in_flight) < self.window and self.box.held < LINK_HIGH_WATER
 
+    @property
+    def answerable(self) -> int:
+        """Return how many requests have wholly left, so that a reply to them may have come."""
+        return len(self.in_flight) - self.box.lines
+
     def hand_over(self, entry: Queued, frame: Line, now: float) -> None:
         """Put a request on the link; `frame` is what goes over the wire for it."""
         if not self.in_flight:

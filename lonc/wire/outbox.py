@@ -53,6 +53,12 @@ class Outbox:
                 self._append(chunk, last=False)
         self._append(b"\n", last=True)
 
+    @property
+    def lines(self) -> int:
+        """Return how many lines have not wholly left."""
+        waiting = sum(last for _, last in self._backlog) if self._backlog else 0
+        return len(self.fresh) + waiting
+
     def first(self) -> bytes:
         """Return all of `fresh` as the bytes of one send. Only while nothing is stuck."""
         fresh = self.fresh

@@ -92,7 +92,8 @@ def test_nothing_begun_means_everything_comes_back() -> None:
 def test_sent_and_taken_back_together_are_whole_lines_once(lines: list[Line], cut: int) -> None:
     """Whatever is sent before the loss: no line both begun and given back, none lost unbegun."""
     box = Outbox()
-    plain = [line.replace(b"\n", b"") if isinstance(line, bytes) else b"".join(line).replace(b"\n", b"") for line in lines]
+    joined = [line if isinstance(line, bytes) else b"".join(line) for line in lines]
+    plain = [line.replace(b"\n", b"") for line in joined]
     for given_line, text in zip(lines, plain, strict=True):
         box.put(text if isinstance(given_line, bytes) else [text[:2], text[2:]])
     total = box.size
@@ -108,3 +109,18 @@ def test_sent_and_taken_back_together_are_whole_lines_once(lines: list[Line], cu
         position += len(text) + 1
     assert back == plain[begun:]
     assert len(stream) == total
+
+
+def test_lines_that_have_not_wholly_left_are_counted() -> None:
+    box = Outbox()
+    assert box.lines == 0
+    box.put(b"one")
+    box.put([b"tw", b"o"])
+    box.put(b"three")
+    assert box.lines == 3
+    box.took(len(b"one\nt"))
+    assert box.lines == 2
+    box.put(b"four")
+    assert box.lines == 3
+    drain(box)
+    assert box.lines == 0
