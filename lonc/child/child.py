@@ -113,11 +113,10 @@ class Child:
             config.delayed_dir, self.host.id, self.context.peers, files=files, clock=clock,
             max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
         )  # fmt: skip
+        perm_log = PermLog(config.perm_log_path, files=files, clock=clock, log=self.log)
         return Flush(
-            queue, self.relay, self.log,
-            PermLog(config.perm_log_path, files=files, clock=clock, log=self.log), config, self.host.id,
-            warn=self.warn, wake=lambda at: self.timers.sooner(Timer.FLUSH, at),
-            no_reply=self._message_unanswered,
+            queue, self.relay, self.log, perm_log, config, self.host.id, warn=self.warn,
+            wake=lambda at: self.timers.sooner(Timer.FLUSH, at), no_reply=self._message_unanswered,
         )  # fmt: skip
 
     # --- the loop -------------------------------------------------------------------------------------

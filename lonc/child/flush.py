@@ -11,12 +11,15 @@ on USR1. What it finds decides; what a reply means is decided by the spec's tabl
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 from lonc.config import Config
 from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Look, Message, Reading, SetAside, Young
+from lonc.delayed.watch import Ages
 from lonc.relay import Relay
 from lonc.system.logs import Log, PermLog, Severity, perm_command, shown_command, shown_reply
 from lonc.wire.lines import Line, whole
@@ -24,6 +27,22 @@ from lonc.wire.words import is_failure
 
 LOCK_RETRY_S = 0.1
 LOCK_PATIENCE_S = 5.0  # then clients go on: whoever flushes there is not an orphan about to end
+HELD_S = Ages().young_s  # the longest that a client waits for a young message
+FILES_PER_TURN = 100  # that turn out to be no messages: the rest of the loop must have its turn
+# TIME.COUNTER.PID.WORD.PEER: lonnet makes WORD of the first characters of the command, which with a short
+# domain and user reach into a password (P30). A star in its place still finds the file in a shell.
+_NAME = re.compile(r"(?<![0-9.])([0-9]+\.[0-9]+\.[0-9]+)\.[^./]*\.")
+
+
+def shown_names(text: str) -> str:
+    """Return text with the part of every delayed file's name that holds request text as a star."""
+    return _NAME.sub(r"\1.*.", text)
+
+
+class Warn(Protocol):
+    """Logs a WARNING, held back while one about the same thing had the same reason (Child.warn)."""
+
+    def __call__(self, text: str, *, reason: str | None = None, about: str = "") -> None: ...
 
 
 class FlushState(Enum):
@@ -40,7 +59,7 @@ class Flush:
 
     def __init__(
         self, queue: DelayedQueue, relay: Relay, log: Log, perm_log: PermLog, config: Config, peer: str,
-        *, wake: Callable[[float], None], no_reply: Callable[[], None],
+        *, warn: Warn, wake: Callable[[float], None], no_reply: Callable[[], None],
     ) -> None:  # fmt: skip
         """wake(at) has `advance` called at that time; no_reply() closes the link, which failed a message."""
         self.state = FlushState.IDLE
@@ -54,12 +73,13 @@ class Flush:
         self._perm_log = perm_log
         self._config = config
         self._peer = peer
+        self._warn_about = warn
         self._wake = wake
         self._no_reply = no_reply
         self._ready: deque[Entry] = deque()
         self._in_flight: deque[Message] = deque()
         self._locked = False
-        self._lock_since: float | None = None
+        self._lock_since: float | None = None  # since when it is wanted in vain
         self._hold_from: float | None = None  # clients that asked later wait for a young message
         self._young_until: float | None = None
         self._stopping = False
@@ -76,7 +96,8 @@ class Flush:
             self._begin(seen, now)
 
     def _warn(self, text: str) -> None:
-        self._log.write(text, Severity.WARNING)
+        """Log a WARNING about one file, which is told once: no other of its kind holds it back."""
+        self._log.write(shown_names(text), Severity.WARNING)
 
     def _tell(self, seen: Look) -> None:
         self.waiting, self.oldest_wall = seen.waiting, seen.oldest_wall
@@ -92,19 +113,25 @@ class Flush:
             self._warn(f"Delayed directory: {seen.problem}")
 
     def _begin(self, seen: Look, now: float) -> None:
-        self._young_until = seen.young_until
-        if seen.young_until is None:
-            self._hold_from = None
-        elif self._hold_from is None:
-            self._rest_until(seen.young_until, now)
-        else:
-            self._wake(seen.young_until)
+        self._wait_for_young(seen.young_until)
         if not seen.ready:
             self._rest(now)
             return
         self._ready = deque(seen.ready)
         self._relay.freeze()
         self._lock(now)
+
+    def _wait_for_young(self, until: float | None) -> None:
+        """Hold back clients that ask behind the first young message, until it may go (None: there is none).
+
+        It was written HELD_S before `until` at the earliest, so nobody waits longer for it; and when young
+        ones come one after the other, who came before the next one does not wait for that as well.
+        """
+        self._young_until = until
+        self._hold_from = None
+        if until is not None:
+            self._hold_from = until - HELD_S
+            self._wake(until)
 
     def _rest(self, now: float) -> None:
         """Nothing can be sent now: clients go, but for those that must wait for a young message."""
@@ -114,9 +141,10 @@ class Flush:
 
     def _lock(self, now: float) -> None:
         """Take the peer's flush lock, at once or a little later; then wait for the link to be quiet."""
+        why = ""
         if not self._locked:
             answer = self._queue.try_lock()
-            self._locked = answer.taken
+            self._locked, why = answer.taken, answer.detail
             for name in answer.possibly_double:
                 self._warn(f"Delayed file {name} may have been sent already before a crash")
         if self._locked:
@@ -126,12 +154,13 @@ class Flush:
         self.state = FlushState.LOCKING
         if self._lock_since is None:
             self._lock_since = now
-        if now - self._lock_since < LOCK_PATIENCE_S:
+        if not why and now - self._lock_since < LOCK_PATIENCE_S:
             self._wake(now + LOCK_RETRY_S)
-        else:
-            self._warn("Another process holds the flush lock of this peer: delayed messages wait")
-            self._lock_since = None
-            self._rest(now)
+            return
+        # Clients have waited once; at later looks they are not stopped again for what may stay so.
+        why = shown_names(why) or "another process holds the flush lock of this peer"
+        self._warn_about(f"Delayed messages wait: {why}", about="flush lock")
+        self._rest(now)
 
     # --- sending --------------------------------------------------------------------------------------
 
@@ -162,8 +191,14 @@ class Flush:
         """Return whether another message may be begun: also while ending, when clients wait behind it."""
         return not self._stopping or bool(self._relay.queue)
 
+    @property
+    def _may_send(self) -> bool:
+        return len(self._in_flight) < self._config.delayed_pipeline and bool(self._ready) and self._going_on
+
     def _send(self, now: float) -> None:
-        while len(self._in_flight) < self._config.delayed_pipeline and self._ready and self._going_on:
+        for _ in range(FILES_PER_TURN):
+            if not self._may_send:
+                break
             entry = self._ready.popleft()
             reading: Reading = self._queue.read(entry, now)
             match reading:
@@ -175,16 +210,13 @@ class Flush:
                     self._warn(f"Delayed file {entry.name} set aside in corrupt: {reading.reason}")
                 case Young():
                     self._ready.clear()  # order: what is behind it waits too
-                    self._rest_until(reading.until, now)
+                    self._wait_for_young(reading.until)
                 case Gone():
                     pass
-        if not self._in_flight:
+        if self._may_send:
+            self._wake(now)
+        elif not self._in_flight:
             self._end_of_run(now)
-
-    def _rest_until(self, until: float, now: float) -> None:
-        self._young_until = until
-        self._hold_from = now
-        self._wake(until)
 
     def _end_of_run(self, now: float) -> None:
         """Look again for what came meanwhile, unless the run was ended by a young message."""
@@ -193,13 +225,14 @@ class Flush:
         if self._stopping or (self._young_until is not None and now < self._young_until):
             self._rest(now)
         else:
-            self._hold_from = None
             self.look(now, force=True)
+            self._wake(now)  # what it found is begun in the next turn, and nothing else need bring one
 
     def _answered(self, message: Message, reply: Line | None, now: float) -> None:
         text = whole(reply) if reply is not None else b""
         if not text:
-            self._warn(f"Delayed {shown_command(message.line)}: no reply, it stays")
+            text_shown = f"Delayed {shown_command(message.line)}: no reply, it stays"
+            self._warn_about(text_shown, reason=message.name, about="no reply")
             self._unanswered(message)
             self._no_reply()
         elif is_failure(text) and not self._config.delete_on_any_reply:
@@ -211,16 +244,20 @@ class Flush:
         """The original's order: the file goes first, then the log line, then the S record."""
         outcome = self._queue.done(message)
         self.sent += 1
+        self.waiting = max(0, self.waiting - 1)
         self._log.write(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<")
         if outcome.kind is DoneKind.FAILED:
-            self._log.write(f"Delayed file {message.name} cannot be removed: {outcome.detail}", Severity.CRITICAL)
+            text = f"Delayed file {message.name} cannot be removed: {outcome.detail}"
+            self._log.write(shown_names(text), Severity.CRITICAL)
         elif outcome.kind is DoneKind.REPLACED:
-            self._log.write(f"Delayed file {message.name} was replaced meanwhile: the new one is sent too")
+            text = f"Delayed file {message.name} was replaced meanwhile: the new one is sent too"
+            self._log.write(shown_names(text))
         self._perm_log.sent(self._peer, perm_command(message.line))
 
     def _rejected(self, message: Message, reply: bytes, now: float) -> None:
         where = self._queue.reject(message, reply, now)
         self.rejected += 1
+        self.waiting = max(0, self.waiting - 1)
         self._warn(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<; moved to {where}")
         self._perm_log.failed(self._peer, perm_command(message.line))
 
