@@ -73,6 +73,7 @@ def _live(house: House, flock: Flock, start: Start, notes: Notes | None) -> int:
     try:
         _settle(house, flock, start, notes)
         start.ready(None)
+        house.from_starter = ()  # closed by now; its numbers may soon be those of new sockets
         serving = True
         code = flock.keep()
     except LoncError as error:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -87,7 +88,16 @@ class ParentSite(Site):
         super().cleanup()
 
     def descriptors(self) -> list[str]:
-        """Return what the parent has open, without the numbers of pipes and sockets."""
+        """Return what the parent has open for more than a moment, without the numbers of pipes and sockets."""
+        seen: list[list[str]] = [[], ["nothing yet"]]
+        for _ in range(20):  # a log line or an import may have a file open just now
+            if seen[-1] == seen[-2]:
+                break
+            time.sleep(0.05)
+            seen.append(self._open_now())
+        return seen[-1]
+
+    def _open_now(self) -> list[str]:
         assert self.process is not None
         place = Path(f"/proc/{self.process.pid}/fd")
         found = []

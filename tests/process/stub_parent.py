@@ -26,7 +26,7 @@ from lonc.child import ChildContext
 from lonc.config import load_config, load_hosts
 from lonc.errors import LoncError
 from lonc.loop import Loop
-from lonc.parent import serve, watchman
+from lonc.parent import check, serve, watchman
 from lonc.system import signals
 from lonc.system.daemonize import Start
 from lonc.system.scoreboard import ChildRecord
@@ -133,10 +133,15 @@ def main() -> int:
     signals.reset_inherited(blocked=True)
     if (root / "quick").exists():  # stuck after 1 s, so that a test need not wait for 30
         watchman.CHECK_S, watchman.STUCK_S = 0.2, 1.0
+        check.CHECK_TIMEOUT_S = 1.0
     config = load_config(options.conf_dir)
     argv = (sys.executable, str(Path(__file__).resolve()), "--conf-dir", options.conf_dir)
 
+    pipe = os.pipe()  # as the starting command has one; its numbers are free again when it is told
+
     def ready(failure: str | None) -> None:
+        for fd in pipe:
+            os.close(fd)
         (root / "ready").write_text(f"{os.getpid()} {failure}")
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import stat
@@ -79,6 +80,10 @@ def test_a_second_term_kills_at_once() -> None:
         assert time.monotonic() - began < 2
 
 
+def all_gone(family: list[int]) -> bool:
+    return not any(map(procs.alive, family))
+
+
 def test_term_to_all_processes_at_once_is_one_end() -> None:
     for _ in range(5):
         with parent_site() as site:
@@ -88,7 +93,7 @@ def test_term_to_all_processes_at_once_is_one_end() -> None:
             for pid in sorted([*family, parent.pid], reverse=True):
                 procs.send(pid, signal.SIGTERM)
             assert parent.wait(10) == 0
-            wait_until(lambda family=family: not any(map(procs.alive, family)), 5, "the end of all")
+            wait_until(functools.partial(all_gone, family), 5, "the end of all")
             assert not site.pid_path.exists()
             assert not site.socket_path("p1").exists()
 

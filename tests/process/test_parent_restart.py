@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -18,6 +19,10 @@ PEERS = ("p1", "p2", "p3")
 
 def restarts(site: ParentSite) -> int:
     return site.log_text().count("children hand over to new ones")
+
+
+def restarted(site: ParentSite, times: int) -> bool:
+    return restarts(site) == times
 
 
 def restart(site: ParentSite) -> None:
@@ -120,6 +125,19 @@ def test_a_restart_whose_program_is_gone_is_refused() -> None:
         assert site.finish() == 0
 
 
+def test_a_check_that_never_ends_is_ended() -> None:
+    with parent_site() as site:
+        (site.root / "hang").touch()
+        (site.root / "quick").touch()
+        parent = site.begin()
+        pid = site.who("p1")
+        parent.send_signal(signal.SIGHUP)
+        site.wait_log("Restart refused, the running one goes on: no answer within 1 s")
+        assert site.who("p1") == pid
+        assert site.children() == sorted(site.who(peer) for peer in PEERS)
+        assert site.finish() == 0
+
+
 def test_term_wins_over_a_hanging_check_and_over_a_storm_of_restarts() -> None:
     with parent_site() as site:
         (site.root / "hang").touch()
@@ -198,7 +216,7 @@ def test_an_early_new_self_takes_over_children_that_still_leave() -> None:
         began = time.monotonic()
         for number in (1, 2, 3):
             parent.send_signal(signal.SIGHUP)
-            wait_until(lambda number=number: restarts(site) == number, 10, "a restart")
+            wait_until(functools.partial(restarted, site, number), 10, "a restart")
         assert procs.alive(deaf)
         wait_until(lambda: not procs.alive(deaf), 5, "its end")
         assert time.monotonic() - began < 4.5  # further restarts give it no more time
