@@ -77,7 +77,7 @@ def first_seen(entry: Entry, standard: bool, facts: stat_result, now: float, wal
     name_age = wall - (entry.time + 1.0) if standard else mtime_age
     bare_old_at = now + _left(ages.young_s, mtime_age)
     line_old_at = min(bare_old_at, now + _left(ages.young_s, name_age))
-    empty_at = max(bare_old_at, now + _left(ages.empty_s, mtime_age))
+    empty_at = now + _left(ages.empty_s, mtime_age)
     return Watch(identity_of(facts), facts.st_mode, line_old_at, bare_old_at, empty_at)
 
 

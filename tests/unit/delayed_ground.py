@@ -120,6 +120,10 @@ class Ground:
         fresh = self.put(".fresh", content, age=age)
         fresh.rename(self.path / name)
 
+    def replace_in_place(self, name: str, content: bytes, *, age: float = 900) -> None:
+        """Rewrite the same file, as a careless writer does."""
+        self.put(name, content, age=age)
+
     def look(self, queue: DelayedQueue, *, force: bool = True) -> Look:
         return queue.look(self.clock.mono, force=force)
 

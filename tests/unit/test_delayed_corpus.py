@@ -117,6 +117,11 @@ def test_symbolic_links_are_left_alone_and_told_once(ground: Ground, target: str
     assert ground.look(queue).links == ()
     assert link.is_symlink()
     link.unlink()
+    ground.look(queue)
+    link.symlink_to("nowhere")
+    ground.read(queue, name)
+    assert ground.look(queue).links == (name,)  # another one
+    link.unlink()
     ground.put(name, b"a file now\n")
     assert ready(ground.look(queue)) == [name, good]
     assert ground.message(queue, name).line == b"a file now"
