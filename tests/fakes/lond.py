@@ -10,6 +10,7 @@ and are changed at run time through the control socket: one JSON object a line, 
     {"end": "rst" | "close"}          end every connection
     {"say": "text"}                   send a line nobody asked for on every connection
     {"listen": true | false}          take the address again, or give it up (connects are refused)
+    {"deaf": true | false}            the kernel drops whatever comes for it, unacknowledged: the cable is cut
 
 The log (--log) gets a line per event, appended before any answer goes out:
 `<pid>.<connection> TAB <kind> TAB <monotonic seconds> TAB <text>`; kind `+` accepted, `-` closed (text: why),
@@ -29,6 +30,7 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -43,12 +45,25 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 SHOWN_CHARACTERS = 400
 BACKLOG = 4096
 PR_SET_PDEATHSIG = 1
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
+BPF_RETURN_0 = struct.pack("HBBI", 0x06, 0, 0, 0)  # keep no byte of any packet
 
 
 def shown(line: bytes) -> str:
     """Return a line as one printable ASCII text without tabs, cut at SHOWN_CHARACTERS."""
     text = line[:SHOWN_CHARACTERS].decode("latin-1").encode("unicode_escape").decode("ascii")
     return text if len(line) <= SHOWN_CHARACTERS else f"{text}...({len(line)} bytes)"
+
+
+def set_deaf(sock: socket.socket, wanted: bool) -> None:
+    """Have the kernel drop all that comes for a socket before TCP sees it, as on a cut line; or no longer."""
+    if wanted:
+        code = ctypes.create_string_buffer(BPF_RETURN_0)
+        program = struct.pack("HL", 1, ctypes.addressof(code))
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+    else:
+        with contextlib.suppress(OSError):  # it was not deaf
+            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 class Lond:
@@ -218,6 +233,9 @@ class Lond:
                 self.script = Script(rules)
             if "listen" in order:
                 self.listen(bool(order["listen"]))
+            if "deaf" in order:
+                for sock in [*([self.listener] if self.listener else []), *(c.sock for c in self.connections)]:
+                    set_deaf(sock, bool(order["deaf"]))
             for connection in list(self.connections):
                 if "say" in order:
                     connection.send(str(order["say"]).encode("latin-1") + b"\n")
