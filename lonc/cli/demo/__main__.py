@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/demo", description="Shows lonc at work on this machine.")
     parser.add_argument("--stay", action="store_true", help="leave the network running until Ctrl-C")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # INT is ignored in a shell's background
         signal.signal(number, _interrupt)
     return run(Screen(sys.stdout), options.stay)
 
