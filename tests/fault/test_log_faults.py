@@ -105,6 +105,16 @@ def test_another_failure_much_later_is_told_again(tmp_path: Path, told: Told) ->
         clock.at -= 10 * 365 * 86400  # the wall clock has no say in it
 
 
+def test_one_long_failure_is_told_once(tmp_path: Path, told: Told) -> None:
+    clock, files = HandClock(), FaultyFiles()
+    files.broken = True
+    log = new_log(tmp_path / "lonc.log", files, told, clock)
+    for _ in range(5):
+        log.write("lost")
+        clock.pass_by(3600)
+    assert len(told.lines()) == 1
+
+
 def test_whatever_call_fails_nothing_is_lost_uncounted(tmp_path: Path, told: Told) -> None:
     counting = FaultyFiles()
     new_log(tmp_path / "counted", counting, None).write("x")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from lonc.system.scoreboard import ChildRecord, Scoreboard
 from lonc.system.scoreboard.board import GROWTH
 from lonc.system.scoreboard.layout import SLOT_SIZE
 from tests.fakes.faulty_files import FaultyFiles
+from tests.unit.processes import TREE
 
 CHILD = ChildRecord(pid=4712, state="READY", requests=10, last_line="msul1 online")
 
@@ -304,3 +306,23 @@ def test_a_writer_killed_at_any_moment_leaves_a_board_that_the_next_one_mends(pa
         board.write_child(0, CHILD)
         assert board.read_child(0) == CHILD
     board.close()
+
+
+def test_without_any_memory_it_is_an_error_that_says_so(path: str) -> None:
+    code = f"""
+import resource
+from lonc.errors import ScoreboardError
+from lonc.system.scoreboard import Scoreboard
+peers = [str(i) for i in range(20_000)]
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), -1))
+try:
+    Scoreboard.create({path!r}, peers)
+except ScoreboardError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60, cwd=TREE
+    )
+    assert done.stdout.startswith("no memory for a scoreboard: ")
+    assert not os.path.exists(path)

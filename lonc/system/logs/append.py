@@ -16,8 +16,7 @@ from lonc.system.files import Files, open_regular
 
 # Reading too, for the look at the last byte.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
-# The size of a file grows page by page while another process is in its write: one look may see half a line.
-_LOOKS = 3
+_LOOKS = 4  # a torn line stays, half a line of a write under way does not
 
 
 def append(files: Files, path: str, data: bytes, mode: int) -> None:
@@ -51,6 +50,9 @@ def _ends_torn(files: Files, fd: int) -> bool:
         # b"": copytruncate has cut the file since the look at its size
         if not size or files.pread(fd, 1, size - 1) in (b"\n", b""):
             return False
+        # A write of nothing changes nothing, but it waits, as our own write would, for one that is under way:
+        # while that goes from page to page the file seems to end in half a line.
+        files.write(fd, b"")
     return True
 
 
