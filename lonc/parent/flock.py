@@ -62,6 +62,7 @@ class Flock:
     def keep(self) -> ExitCode:
         """Serve until the end was asked for and every child is gone; return how it ended."""
         show_state(self.house, "Parent keeping the flock", "serving")
+        self.reap()  # who died during exec was told to nobody
         while self._give_up_at is None or self.house.children:
             self._attend()
             if not self._at_end():

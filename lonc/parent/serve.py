@@ -164,7 +164,6 @@ def _settle(house: House, flock: Flock, start: Start, notes: Notes | None) -> No
         house.log.write(f"Restarted, {len(flock.handing_over)} children hand over to new ones")
     else:
         house.log.write("Done starting initial servers")
-    flock.reap()  # what died during exec was told to nobody
 
 
 def _open_ledger(start: Start, notes: Notes | None, log: Log) -> Ledger:
