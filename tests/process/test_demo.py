@@ -113,6 +113,7 @@ def test_the_whole_story_is_true_and_nothing_stays(tmp_path: Path, shows: list[S
     assert not show.root().exists()
 
 
+@pytest.mark.timing
 def test_a_second_run_starts_its_work_within_five_seconds(tmp_path: Path, shows: list[Show]) -> None:
     show = Show(tmp_path)
     shows.append(show)
