@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 
 from lonc import peers
@@ -140,13 +141,14 @@ class Flock:
 
     def _begin_report(self) -> None:
         house = self.house
-        counts = dict.fromkeys(State, 0)
-        for name in house.peers.names():
-            counts[house.peers.peer(name).state] += 1
-        shown = ", ".join(f"{number} {state.value}" for state, number in counts.items() if number)
+        states = {name: house.peers.peer(name).state for name in house.peers.names()}
+        counts = Counter(states.values())
+        shown = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
         log = house.log
         line = status.ProcessLine(os.getpid(), log.who, log.status_text, log.last_line, log.trouble)
         more = [f"Peers: {shown or 'none'}"]
+        # They are started again right behind this, but whoever reads it wants to know who they were.
+        more += [f"Skipped {name}" for name, state in states.items() if state is State.GIVEN_UP]
         trouble = status.start_report(
             house.config.status_path, line, files=house.files, clock=house.clock, more=more
         )
