@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lonc.wire.lines import Line, LineBuffer
 from lonc.wire.outbox import Outbox
+from lonc.wire.words import ENCRYPT
 
 
 class Client:
@@ -28,12 +29,13 @@ class Client:
     )
 
     def __init__(self, max_line_bytes: int) -> None:
-        self.buffer = LineBuffer(max_line_bytes)
-        self.box = Outbox()  # answers on their way out
+        # `encrypt:` itself does not count: the limit is the command's (spec wire.md 4).
+        self.buffer = LineBuffer(max_line_bytes + len(ENCRYPT))
+        self.box = Outbox(keep_lines=False)  # answers on their way out
         self.issued = 0  # number of the next request
         self.turn = 0  # number of the next answer to go out
         self.early: dict[int, Line] = {}
-        self.queued = 0  # bytes of its requests that wait in the relay's queue
+        self.queued = 0  # bytes of its requests that wait in the relay's queue, newlines included
         self.plain = True  # nothing early, not gone: the hot path may write to the box directly
         self.finishing = False  # no more requests: closed when all is answered and taken
         self.gone = False  # closed; its answers are dropped

@@ -88,7 +88,7 @@ class Relay:
             lane.box.fresh.append(data)
             return
         for line in client.buffer.feed(data):
-            if line is None or client.finishing:
+            if line is None or client.finishing or self._too_long(line):
                 break
             self._request(client, line, now)
         else:
@@ -125,10 +125,14 @@ class Relay:
 
     def _enqueue(self, entry: Queued) -> None:
         self.queue.append(entry)
-        entry.client.queued += length(entry.line)
+        entry.client.queued += length(entry.line) + 1  # an empty line takes room as well
         self._direct = False
         self.wake_at = min(self.wake_at, entry.asked + 2 * self._request_timeout_s)
         self._touch(entry.client)
+
+    def _too_long(self, line: Line) -> bool:
+        """Return whether a request is longer than it may be; its buffer has let `encrypt:` pass besides."""
+        return length(line) > self._max_line_bytes and not is_encrypted(line)
 
     def _refuse_too_long(self, client: Client) -> None:
         text = b"error: request longer than %d bytes" % self._max_line_bytes
@@ -252,7 +256,7 @@ class Relay:
         lane.in_flight.clear()
         for kept_entry in reversed(kept):
             self.queue.appendleft(kept_entry)
-            kept_entry.client.queued += length(kept_entry.line)
+            kept_entry.client.queued += length(kept_entry.line) + 1
         if was_ready:
             self.grace_until = now + self._grace_s
             self.wake_at = min(self.wake_at, self.grace_until)
@@ -353,7 +357,7 @@ class Relay:
         self._direct = lane.ready and not queue and hold_from is None and self.transactions is None
 
     def _unqueue(self, entry: Queued) -> None:
-        entry.client.queued -= length(entry.line)
+        entry.client.queued -= length(entry.line) + 1
         self._touch(entry.client)
 
     def _lose(self, client: Client, number: int) -> None:

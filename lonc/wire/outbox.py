@@ -4,6 +4,8 @@ Two parts. `fresh` collects the lines of this turn of the loop; at its end they 
 the kernel did not take moves to the backlog, chunk by chunk, and leaves by sendmsg, so that a long line is
 never copied to be joined or cut (doc/performance: joining costs a 1 MiB reply two thirds of its rate).
 The backlog knows where lines end: a line of which no byte was taken may be taken back and sent elsewhere.
+Whoever never takes anything back (keep_lines False) does not pay for that: a chunk weighs some 400 bytes
+besides its text, so short lines that pile up for someone who does not read are joined, each of them once.
 """
 
 from __future__ import annotations
@@ -16,13 +18,20 @@ from lonc.wire.lines import Line
 BATCH_CHUNKS = 256
 BATCH_BYTES = 1 << 20
 
+# Of lines that need not be told apart: so many short chunks in a row become one.
+SHORT_BYTES = 4096
+SHORT_RUN = 256
+
 
 class Outbox:
     """Lines on their way to one socket. `fresh` may be appended to directly: bytes that end in a newline."""
 
-    __slots__ = ("_backlog", "_begun", "fresh", "held")
+    __slots__ = ("_backlog", "_begun", "_keep_lines", "_run", "fresh", "held")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_lines: bool = True) -> None:
+        """keep_lines: whether take_back() is wanted; without it less is remembered."""
+        self._keep_lines = keep_lines
+        self._run = 0  # short chunks put to the end of the backlog since a long one; some may have left
         self.fresh: list[bytes] = []
         self._backlog: deque[tuple[memoryview, bool]] = deque()  # chunk, and whether it ends its line
         self._begun = False  # some bytes of the first line in the backlog were taken
@@ -91,7 +100,10 @@ class Outbox:
             self._begun = not last
 
     def take_back(self) -> list[bytes]:
-        """Remove and return, joined, the lines of which no byte was taken; what was begun is forgotten."""
+        """Remove and return, joined, the lines of which no byte was taken; what was begun is forgotten.
+
+        Only while lines are kept (keep_lines).
+        """
         self._settle()
         lines: list[bytes] = []
         chunks: list[memoryview] = []
@@ -110,6 +122,7 @@ class Outbox:
         self.fresh.clear()
         self._backlog.clear()
         self._begun = False
+        self._run = 0
         self.held = 0
 
     def _settle(self) -> None:
@@ -121,3 +134,13 @@ class Outbox:
     def _append(self, chunk: bytes, *, last: bool) -> None:
         self._backlog.append((memoryview(chunk), last))
         self.held += len(chunk)
+        if not self._keep_lines:
+            self._run = self._run + 1 if len(chunk) <= SHORT_BYTES else 0
+            if self._run == SHORT_RUN:
+                self._join_run()
+
+    def _join_run(self) -> None:
+        """Make one chunk of the short ones at the end. It begins no new run, so no byte is joined twice."""
+        chunks = [self._backlog.pop()[0] for _ in range(min(self._run, len(self._backlog)))]
+        self._backlog.append((memoryview(b"".join(reversed(chunks))), True))
+        self._run = 0

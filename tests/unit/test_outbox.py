@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lonc.wire.lines import Line
-from lonc.wire.outbox import BATCH_BYTES, BATCH_CHUNKS, Outbox
+from lonc.wire.outbox import BATCH_BYTES, BATCH_CHUNKS, SHORT_BYTES, SHORT_RUN, Outbox
 
 
 def drain(box: Outbox) -> bytes:
@@ -124,3 +124,42 @@ def test_lines_that_have_not_wholly_left_are_counted() -> None:
     assert box.lines == 3
     drain(box)
     assert box.lines == 0
+
+
+def test_short_lines_that_pile_up_are_joined_unless_lines_are_kept() -> None:
+    lines = [b"%d" % number for number in range(100 * SHORT_RUN)]
+    kept, joined = Outbox(), Outbox(keep_lines=False)
+    for box in (kept, joined):
+        for line in lines:
+            box.put(line)
+            box.batch()  # as once per turn
+    assert len(kept._backlog) == len(lines)
+    assert len(joined._backlog) <= 100 + SHORT_RUN
+    assert drain(kept) == drain(joined) == b"".join(line + b"\n" for line in lines)
+    assert joined.held == 0
+
+
+def test_long_lines_are_not_copied_to_be_joined() -> None:
+    box = Outbox(keep_lines=False)
+    long = b"y" * (SHORT_BYTES + 1)
+    for _ in range(SHORT_RUN):
+        box.put([long])
+    assert all(chunk.obj is long for chunk, last in box._backlog if not last)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3000), st.booleans()), max_size=12))
+def test_joined_or_not_the_bytes_are_the_same(turns: list[tuple[int, int, bool]]) -> None:
+    """Lines come, some bytes leave, in any order and number: the stream is that of the lines."""
+    box, put, out = Outbox(keep_lines=False), b"", b""
+    for count, taken, long in turns:
+        for number in range(count):
+            box.put(b"%d" % number)
+            put += b"%d\n" % number
+        if long:
+            box.put([b"z" * (SHORT_BYTES + 1)])
+            put += b"z" * (SHORT_BYTES + 1) + b"\n"
+        data = b"".join(box.batch())[:taken]
+        box.took(len(data))
+        out += data
+        assert box.size == len(put) - len(out)
+    assert out + drain(box) == put

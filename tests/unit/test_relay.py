@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lonc.relay import Client
 from lonc.relay.relay import CLIENT_QUEUE_BYTES, CLIENT_QUEUE_REQUESTS
 from tests.unit.relay_stage import LIMIT, Stage
@@ -217,8 +219,10 @@ def test_a_reply_above_the_limit_costs_only_its_own_client() -> None:
 
 def test_a_request_above_the_limit_is_refused_after_the_answers_before_it() -> None:
     stage = Stage()
-    stage.says("a", b"ok\n" + b"x" * (LIMIT + 1))
+    stage.says("a", b"ok\n" + b"x" * (LIMIT + len(b"encrypt:")))
     client = stage.clients["a"]
+    assert stage.relay.wants_more(client)  # it might yet be `encrypt:` and LIMIT bytes
+    stage.says("a", b"x")
     assert not stage.relay.wants_more(client)
     stage.says("a", b"yyy\n")
     stage.link(b"1\n")
@@ -233,6 +237,37 @@ def test_a_line_above_the_limit_in_one_read_is_refused_too() -> None:
     stage.says("a", b"x" * (LIMIT + 1) + b"\nping\n")
     assert stage.hears("a") == b"error: request longer than 100 bytes\n"
     assert stage.sent() == b""
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_limit_of_an_encrypted_request_is_that_of_its_command(pieces: int) -> None:
+    stage = Stage()
+
+    def says(name: str, line: bytes) -> None:
+        for piece in (line,) if pieces == 1 else (line[:50], line[50:]):
+            stage.says(name, piece)
+
+    says("a", b"encrypt:" + b"c" * LIMIT + b"\n")
+    assert stage.sent() == b"enc:K" + b"c" * LIMIT + b"\n"
+    says("b", b"encrypt:" + b"c" * (LIMIT + 1) + b"\n")
+    assert stage.hears("b") == b"error: request longer than 100 bytes\n"
+    says("c", b"encrypt;" + b"c" * LIMIT + b"\n")  # not that word
+    assert stage.hears("c") == b"error: request longer than 100 bytes\n"
+    assert stage.sent() == b""
+
+
+def test_empty_requests_take_room_too() -> None:
+    """One that asks nothing, again and again, while nothing goes out: its lines have no bytes but cost memory."""
+    stage = Stage(ready=False, grace=100.0)
+    stage.says("a", b"\n" * (CLIENT_QUEUE_REQUESTS + 1))
+    client = stage.clients["a"]
+    assert client.queued == CLIENT_QUEUE_REQUESTS + 1
+    assert not stage.relay.wants_more(client)
+    stage.ready()
+    while stage.sent():
+        stage.link(b"unknown_cmd\n" * len(stage.relay.lane.in_flight))
+    assert client.queued == 0
+    assert stage.relay.wants_more(client)
 
 
 def test_a_client_that_half_closes_is_answered_and_finished_then() -> None:
