@@ -87,7 +87,7 @@ def log_everything(site: Site) -> int:
 
 def begin(site: Site, *rules: str) -> Peer:
     peer = site.peer("msul1", *rules)
-    site.start()
+    site.start(wrapper=STDERR)
     site.wait_ready()
     log_everything(site)
     return peer
@@ -183,7 +183,7 @@ def test_delayed_rejected_bad_and_unanswered(site: Site, secrets: Secrets) -> No
     link.symlink_to(site.root / "elsewhere")
     foreign = site.delay("nobody", secrets.command("passwd", sealed=False))
     os.utime(bad, (1, 1))
-    site.start()
+    site.start(wrapper=STDERR)
     site.wait_ready()
     log_everything(site)
     site.wait_log("stayed unanswered on 3 links", 40, count=2)
@@ -194,7 +194,7 @@ def test_delayed_rejected_bad_and_unanswered(site: Site, secrets: Secrets) -> No
     rejected = site.delayed_dir / "rejected"
     assert len([path for path in rejected.iterdir() if path.suffix != ".reply"]) >= 3
     for text in ("set aside in corrupt", "is a symbolic link", "not in the table: it stays", "moved to rejected/"):
-        assert text in site.log_text(), text
+        site.wait_log(text)
     commands = {record[3] for record in site.perm_log()} | {":".join(r[3:5]) for r in site.perm_log()}
     assert {"encrypt:auth", "auth", "encrypt:passwd", "passwd"} <= commands
     assert any(record[-3:] and "***" in record for record in site.perm_log("F"))
@@ -205,7 +205,7 @@ def test_delayed_rejected_bad_and_unanswered(site: Site, secrets: Secrets) -> No
 def test_a_message_that_may_have_been_sent_twice_is_told_without_its_secret(site: Site, secrets: Secrets) -> None:
     peer = site.peer("msul1", "on *=late:400")
     site.delay("msul1", secrets.command("auth", sealed=False))
-    site.start()
+    site.start(wrapper=STDERR)
     peer.wait_executed(1)
     site.signal(signal.SIGKILL, site.child("msul1"))
     site.wait_log("may have been sent already before a crash")
@@ -219,14 +219,15 @@ def test_a_message_that_may_have_been_sent_twice_is_told_without_its_secret(site
     "signum", [signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGTRAP]
 )
 def test_a_child_killed_with_a_password_in_hand(site: Site, secrets: Secrets, signum: int) -> None:
-    begin(site, "on *=late:300")
+    peer = begin(site, "on *=late:300")
     child = site.child("msul1")
     with site.connect("msul1") as client:
         client.send(*secrets.commands())
+        peer.wait_executed(1)
         site.signal(signum, child)
-        while client.line(10) is not None:
-            if signum == signal.SIGTRAP:  # no end: it writes its stack, as a stuck one is told to
-                break
+        if signum != signal.SIGTRAP:  # that is no end: it writes its stack, as a stuck one is told to
+            while client.line() is not None:
+                pass
     if signum != signal.SIGTRAP:
         wait_until(lambda: not procs.alive(child), 10, "its end")
         site.wait_ready()
@@ -256,7 +257,7 @@ def test_an_error_of_our_own_with_a_password_in_hand(site: Site, secrets: Secret
 
 def test_no_core_can_be_written(site: Site) -> None:
     site.peer("msul1")
-    pid = site.start()
+    pid = site.start(wrapper=STDERR)
     site.wait_ready()
     for process in (pid, site.child("msul1")):
         with open(f"/proc/{process}/limits", encoding="ascii") as limits:
