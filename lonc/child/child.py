@@ -241,7 +241,8 @@ class Child:
         self._leave()
 
     def link_moved(self, old: LinkState, new: LinkState) -> None:
-        """The link changed its state: a line for whoever debugs."""
+        """The link changed its state: the scoreboard shows where it stands, or hangs, a moment later."""
+        self.timers.sooner(Timer.BOARD, self.loop.now + BOARD_S)
         if self.debug:
             self.log.write(f"Link {old.value} -> {new.value}")
 
