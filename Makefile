@@ -14,9 +14,13 @@ lint:
 types:
 	bin/test types
 
+# Side by side with direct connections; see tests/bench/README.md.
+bench:
+	bin/test lint >/dev/null && .venv/bin/python -m tests.bench.relay
+
 # The virtual environment stays: it is expensive, and nothing that is built goes into it.
 clean:
 	rm -rf build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find lonc tests -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: all test unit lint types clean
+.PHONY: all test unit lint types bench clean
