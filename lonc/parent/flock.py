@@ -122,7 +122,7 @@ class Flock:
         peer = self.house.peers.peer(name)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         if peer.state is State.UP and code not in NOT_TOLD:
-            self.house.log.write(f"Child {pid} of {name} {how}", Severity.WARNING)
+            self.house.log.write(f"Child {pid} is dead: that of {name} {how}", Severity.WARNING)
         ready_s = self.house.ledger.bury(name, pid, how)
         self.performer.give(name, peers.ChildExited(code, ready_s))
         if pid in self.handing_over:

@@ -28,7 +28,7 @@ def test_a_killed_child_is_replaced_within_a_second_and_told() -> None:
         assert time.monotonic() - began < 1.5
         assert site.who("p2") == other
         assert "Trying to reconnect for p1 (1 of 5 attempts)" in site.log_text()
-        assert f"WARNING: Child {first} of p1 was killed by signal 9" in site.log_text()
+        assert f"WARNING: Child {first} is dead: that of p1 was killed by signal 9" in site.log_text()
         assert site.finish() == 0
 
 
