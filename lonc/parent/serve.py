@@ -11,7 +11,7 @@ import contextlib
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lonc import child
 from lonc.child import ChildContext
@@ -28,7 +28,7 @@ from lonc.system import signals
 from lonc.system.clock import SystemClock
 from lonc.system.daemonize import Start
 from lonc.system.files import SystemFiles
-from lonc.system.lock import DaemonLock, foreign_holder, remove_pid_file, write_pid_file
+from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
 from lonc.system.logs import Log, Severity
 
 RunChild = Callable[[ChildContext], int]
@@ -121,7 +121,7 @@ def _rules(start: Start) -> Rules:
         grace_s=config.grace_s,
         stable_after_s=config.stable_after_s,
         stop_timeout_s=config.stop_timeout_s,
-        on_demand=config.on_demand,
+        on_demand=False,  # loncOnDemand: the table has its cells, children that end when idle are not built yet
     )
 
 
@@ -140,21 +140,21 @@ def _settle(house: House, flock: Flock, start: Start, notes: Notes | None) -> No
     """Bring everything up to the point where only children are missing, then the children."""
     config = house.config
     _raise_limit()
+    for trouble in start.troubles:
+        house.log.write(trouble, Severity.CRITICAL)
     for warning in (*config.warnings, *start.table.warnings):
         house.log.write(warning, Severity.WARNING)
-    try:
-        warnings = house.listeners.prepare_directory()
-    except OSError as error:
-        raise StartError(f"{config.sock_dir}: {error.strerror}") from error
-    for warning in warnings:
-        house.log.write(warning, Severity.WARNING)
+    with _not_fatal(house, notes):
+        _prepare_directory(house)
     warm_up()
     for note in notes.peers if notes else ():
         _adopt_socket(house, note)
     for name in house.hosts:
         with contextlib.suppress(OSError):  # tried again, and told, when its child is to be started
             house.listeners.open(name)
-    write_pid_file(house.files, config.pid_path, os.getpid())
+    with _not_fatal(house, notes):
+        if notes is None or read_pid(house.files, config.pid_path) != os.getpid():
+            write_pid_file(house.files, config.pid_path, os.getpid())
     for note in notes.peers if notes else ():
         _adopt_child(house, flock, note)
     for name in house.hosts:
@@ -164,6 +164,26 @@ def _settle(house: House, flock: Flock, start: Start, notes: Notes | None) -> No
         house.log.write(f"Restarted, {len(flock.handing_over)} children hand over to new ones")
     else:
         house.log.write("Done starting initial servers")
+
+
+@contextlib.contextmanager
+def _not_fatal(house: House, notes: Notes | None) -> Iterator[None]:
+    """Let what would stop a first start be only told by a restart: it must not end what was running (P22, P25)."""
+    try:
+        yield
+    except StartError as error:
+        if notes is None:
+            raise
+        house.log.write(f"Going on in spite of: {error}", Severity.CRITICAL)
+
+
+def _prepare_directory(house: House) -> None:
+    try:
+        warnings = house.listeners.prepare_directory()
+    except OSError as error:
+        raise StartError(f"{house.config.sock_dir}: {error.strerror}") from error
+    for warning in warnings:
+        house.log.write(warning, Severity.WARNING)
 
 
 def _open_ledger(start: Start, notes: Notes | None, log: Log) -> Ledger:
