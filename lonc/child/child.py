@@ -63,8 +63,6 @@ class Child:
         self.attempts = context.attempts
         self.debug = False
         self.redial = Redial(config.redial_max_s, self.loop.now)
-        self.ready_since: float | None = None
-        self.longest_ready_s = 0.0
         self.last_failure = ""
         self._tired = False  # the outage has lasted long enough: the next dial that fails is the last
         self.warnings = RepeatedWarnings(context.clock)
@@ -198,7 +196,7 @@ class Child:
         now = self.loop.now
         self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
         self.redial.ready(now)
-        self.ready_since, self.last_failure, self._tired = now, "", False
+        self.last_failure, self._tired = "", False
         self.log.status = f"Online, version {version}" if version else "Online"
         self.log.write(f"{self.host.id} online")
         self.warnings.forget(f"{self.host.id} dial")
@@ -211,8 +209,6 @@ class Child:
         now = self.loop.now
         self.last_failure = f"{reason}: {detail}"
         if was_ready:
-            self._count_ready_time()
-            self.ready_since = None
             self.log.status = "Link lost"
             ordered = self.stage >= Stage.CLOSING or self.report.paused
             severity = Severity.NONE if ordered else Severity.CRITICAL
@@ -307,16 +303,12 @@ class Child:
     def _upkeep(self) -> None:
         now = self.loop.now
         self.timers.set(Timer.UPKEEP, now + min(UPKEEP_S, self.config.delayed_scan_s))
-        self._count_ready_time()
-        if self.attempts and self.longest_ready_s >= self.config.stable_after_s:
+        self.redial.count_ready(now)
+        if self.attempts and self.redial.longest_ready_s >= self.config.stable_after_s:
             self.attempts = 0
             self.report.state_changed()
         self.flush.look(now)
         self._write_board()
-
-    def _count_ready_time(self) -> None:
-        if self.ready_since is not None:
-            self.longest_ready_s = max(self.longest_ready_s, self.loop.now - self.ready_since)
 
     def _write_board(self) -> None:
         self.timers.clear(Timer.BOARD)
@@ -396,5 +388,5 @@ class Child:
         if self.stage is not Stage.GONE:
             self.stage = Stage.GONE
             self.uplink.close("ending", "the child ends")
-            self._count_ready_time()
+            self.redial.count_ready(self.loop.now)
             self.report.write_board()

@@ -26,7 +26,8 @@ def redial_delay_s(outage_s: float, previous_s: float, limit_s: float, chance: f
 class Redial:
     """The outages of one peer: since when there is no link, and when it is dialed next.
 
-    Times are monotonic seconds; `since` is None while a link is READY. A pause counts from the start of the
+    Times are monotonic seconds. `since` is None while a link is READY, `ready_since` while none is;
+    longest_ready_s: of this child's links, as of the last count_ready(). A pause counts from the start of the
     dial that failed: one that hung until its time limit has been pause enough.
     """
 
@@ -36,7 +37,8 @@ class Redial:
         self._limit_s = limit_s
         self._pause_s = 0.0
         self._dialed_at = now
-        self._ready_at = now
+        self.ready_since: float | None = None
+        self.longest_ready_s = 0.0
 
     def outage_s(self, now: float) -> float:
         """Return how long there has been no link; 0.0 while there is one."""
@@ -48,8 +50,12 @@ class Redial:
 
     def ready(self, now: float) -> None:
         """Note that a link is READY: the outage is over."""
-        self.since = None
-        self._ready_at = now
+        self.since, self.ready_since = None, now
+
+    def count_ready(self, now: float) -> None:
+        """Count how long the link has been READY until now; nothing while there is none."""
+        if self.ready_since is not None:
+            self.longest_ready_s = max(self.longest_ready_s, now - self.ready_since)
 
     def lost(self, now: float, chance: float) -> float:
         """Return when to dial after a READY link was lost: at once, if it had been of use at all.
@@ -57,8 +63,10 @@ class Redial:
         A peer that ends every link as soon as it is READY is dialed like one that refuses: never in a loop
         without a pause, and at least once a second.
         """
-        self.since = now
-        if now - self._ready_at >= STEADY_S:
+        self.count_ready(now)
+        lasted_s = now - self.ready_since if self.ready_since is not None else 0.0
+        self.since, self.ready_since = now, None
+        if lasted_s >= STEADY_S:
             self._pause_s = 0.0
             return now
         return self.failed(now, chance)
