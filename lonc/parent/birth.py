@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 
 from lonc.errors import ExitCode
-from lonc.system import signals
+from lonc.system import signals, titles
 from lonc.system.logs import Log, Severity
 from lonc.wire import idea
 
@@ -25,6 +25,7 @@ from lonc.wire import idea
 def warm_up() -> None:
     """Rehearse what children will do, then freeze what is loaded; call it once, after everything is imported."""
     idea.self_test()  # loads the wheel's library, and no daemon starts with a cipher that is wrong
+    titles.set_title("lonc: Parent starting")  # loads its library, with 2 MiB that each child would load itself
     with contextlib.suppress(OSError):  # loads the resolver's own modules (nss) into the shared memory
         socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)
     gc.collect()
