@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ def _toggle_debug(child: Child) -> None:
 
 
 def _abnormal_exit(child: Child) -> None:
-    child.log.write("ABNORMAL EXIT on signal QUIT", Severity.CRITICAL)
+    child.log.write(f"{os.getpid()} {child.host.id} ABNORMAL EXIT on signal QUIT", Severity.CRITICAL)
     child.finish(ExitCode.CRASHED)
 
 

@@ -42,7 +42,9 @@ _QUOTES = {"&#39;": "'", "&quot;": '"'}
 _QUOTE = re.compile("|".join(_QUOTES))
 # The originals' own words hold `>X<` (scripts match them). The outer two are put back, never one inside X:
 # before the end, `; ` or ` (` they are text to a browser too.
-_FRAME = re.compile(r"\A((?:Init|Pong) reply|Delayed [^ ]+ \(\d+ bytes\)): &gt;(.*)&lt;(?=$|; | \()")
+_FRAME = re.compile(
+    r"\A((?:Init failed \(\d+ secs\): )?(?:Init|Pong) reply|Delayed [^ ]+ \(\d+ bytes\)): &gt;(.*)&lt;(?=$|; | \()"
+)
 
 
 def safe(text: str, limit: int = MESSAGE_LIMIT) -> str:
