@@ -77,29 +77,37 @@ def _run(options: argparse.Namespace) -> int:
     conf_dir = find_conf_dir(options.conf_dir, os.environ)
     if options.check:
         return check(conf_dir)
-    resume: int | None = options.resume
-    # After exec the old self has blocked everything for us, so that no signal of a restart is lost.
-    signals.reset_inherited(blocked=resume is not None)
-    config = load_config(conf_dir)
-    if resume is None:
-        require_user(config)
-        require_alone(config)
-    table = load_hosts(config)
     own = own_command(conf_dir, options.foreground)
+    if options.resume is not None:
+        return _resume(conf_dir, options, own)
+    signals.reset_inherited()
+    config = load_config(conf_dir)
+    require_user(config)
+    require_alone(config)
+    table = load_hosts(config)
 
     def run(ready: Readiness | _Aloud) -> int:
         # Only now: the losers of many starts at once, and a refused one, need none of it.
         from lonc.parent import serve
 
-        return serve(Start(config, table, own, options.foreground, ready, resume))
+        return serve(Start(config, table, own, options.foreground, ready, None))
 
-    if resume is not None:
-        forbid_dumps()
-        return run(_Aloud())
     if options.foreground:
         settle_foreground()
         return run(_Aloud())
     return start_detached(run, errors_path=config.errors_path)
+
+
+def _resume(conf_dir: str, options: argparse.Namespace, own: tuple[str, ...]) -> int:
+    """Go on as the daemon that this process was before it executed itself; user and lock are as they were."""
+    # The old self has blocked everything for us, so that no signal of a restart is lost.
+    signals.reset_inherited(blocked=True)
+    forbid_dumps()
+    from lonc.parent import load_or_keep, serve
+
+    found = load_or_keep(conf_dir, options.resume)
+    start = Start(found.config, found.table, own, options.foreground, _Aloud(), options.resume, found.troubles)
+    return serve(start)
 
 
 class _Aloud:

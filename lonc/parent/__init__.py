@@ -2,9 +2,10 @@
 
 `serve` brings it up and down, `flock` is its loop, `perform` carries out, `listeners` and `birth` and
 `ledger` are sockets, forks and the scoreboard; `watchman` finds stuck children, `tables` is USR2, and
-`check`, `restart`, `handover` are the three parts of a HUP.
+`check`, `restart`, `handover` are the three parts of a HUP, and `former` what it falls back on.
 """
 
+from lonc.parent.former import load_or_keep
 from lonc.parent.serve import serve
 
-__all__ = ["serve"]
+__all__ = ["load_or_keep", "serve"]

@@ -7,11 +7,13 @@ descriptor is checked for kind and name by whoever takes it over (promises.md 3,
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lonc.errors import StartError
 
@@ -36,12 +38,18 @@ class PeerNote:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Everything that is handed over. lifeline: read end and write end."""
+    """Everything that is handed over. lifeline: read end and write end.
+
+    settings, hosts: configuration and table as plain values, for the case that those on disk fail (`former`);
+    a host is id, domain, role, name, address.
+    """
 
     pid: int
     lock_fd: int
     lifeline: tuple[int, int]
     peers: tuple[PeerNote, ...]
+    settings: dict[str, object] = field(default_factory=dict)
+    hosts: tuple[tuple[str, str, str, str, str], ...] = ()
 
     def descriptors(self) -> list[int]:
         """Return every descriptor that has to live over exec."""
@@ -49,10 +57,12 @@ class Notes:
 
 
 def write_notes(notes: Notes) -> int:
-    """Return an inheritable, sealed memfd that holds the notes. Raises OSError."""
+    """Return an inheritable, sealed memfd that holds the notes. Raises OSError, also for more than can be read."""
+    data = json.dumps(asdict(notes)).encode()
+    if len(data) > NOTES_LIMIT:
+        raise OSError(errno.EFBIG, "the hand-over is too large")
     fd = os.memfd_create("lonc-handover", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        data = json.dumps(asdict(notes)).encode()
         while data:
             data = data[os.write(fd, data) :]
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
@@ -65,13 +75,20 @@ def write_notes(notes: Notes) -> int:
 
 def read_notes(fd: int) -> Notes:
     """Return the notes of this process's former self and close fd. Raises StartError when they are not that."""
+    notes = peek_notes(fd)
+    os.close(fd)
+    return notes
+
+
+def peek_notes(fd: int) -> Notes:
+    """Return what read_notes would, and leave fd open."""
     try:
         data = _read_sealed(fd)
     except OSError as error:
         raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
     try:
         notes = _parse(json.loads(data))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StartError(f"the hand-over in descriptor {fd} cannot be read: {type(error).__name__}") from error
     if notes.pid != os.getpid():
         raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
@@ -84,17 +101,33 @@ def _read_sealed(fd: int) -> bytes:
         raise OSError(0, "not a file of this daemon")
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:  # only a memfd can have seals at all
         raise OSError(0, "not sealed")
-    data = os.pread(fd, NOTES_LIMIT, 0)
-    os.close(fd)
-    return data
+    return os.pread(fd, NOTES_LIMIT, 0)
 
 
 def _parse(raw: dict[str, object]) -> Notes:
-    lifeline, peers = raw["lifeline"], raw["peers"]
-    if not isinstance(lifeline, list) or not isinstance(peers, list):
-        raise TypeError("lists expected")
-    reader, writer = (_whole(fd) for fd in lifeline)
-    return Notes(_whole(raw["pid"]), _whole(raw["lock_fd"]), (reader, writer), tuple(map(_parse_peer, peers)))
+    settings = raw.get("settings", {})  # these two may be missing where the former self was another release
+    if not isinstance(settings, dict):
+        raise TypeError("an object expected")
+    reader, writer = (_whole(fd) for fd in _list(raw["lifeline"]))
+    return Notes(
+        _whole(raw["pid"]), _whole(raw["lock_fd"]), (reader, writer),
+        tuple(map(_parse_peer, _list(raw["peers"]))), settings,
+        tuple(map(_parse_host, _list(raw.get("hosts", [])))),
+    )  # fmt: skip
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list expected")
+    return value
+
+
+def _parse_host(raw: list[object]) -> tuple[str, str, str, str, str]:
+    name, domain, role, host, address = raw
+    words = (str(name), str(domain), str(role), str(host), str(address))
+    if list(words) != raw:
+        raise TypeError("five words expected")
+    return words
 
 
 def _parse_peer(raw: dict[str, object]) -> PeerNote:

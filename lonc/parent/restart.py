@@ -11,9 +11,12 @@ import os
 import sys
 from collections.abc import Iterator
 
+from lonc.errors import StartError
+from lonc.parent.former import settings_of
 from lonc.parent.handover import Notes, PeerNote, write_notes
 from lonc.parent.house import House
 from lonc.system import signals
+from lonc.system.logs import Severity
 
 
 @contextlib.contextmanager
@@ -28,6 +31,11 @@ def quiet() -> Iterator[None]:
 
 def become_new(house: House) -> str:
     """Execute ourselves again; signals are blocked. Returns only when that failed: the reason."""
+    try:
+        if house.lock.renew():  # or the new self, which believes no number alone, could not prove its right
+            house.log.write(f"{house.lock.path} had been removed: made and locked again", Severity.WARNING)
+    except StartError as error:
+        return str(error)
     notes = take_notes(house)
     marked: list[int] = []
     notes_fd = -1
@@ -59,4 +67,6 @@ def take_notes(house: House) -> Notes:
         device, inode = (listener.device, listener.inode) if listener else (0, 0)
         leaving = peer.kill_at or 0.0
         found.append(PeerNote(name, pids.get(name, 0), fd, device, inode, leaving))
-    return Notes(os.getpid(), house.lock.fd, house.lifeline, tuple(found))
+    hosts = tuple((host.id, host.domain, host.role, host.name, host.address) for host in house.hosts.values())
+    settings = settings_of(house.config)
+    return Notes(os.getpid(), house.lock.fd, house.lifeline, tuple(found), settings, hosts)

@@ -42,6 +42,7 @@ class Start:
     every directory; `-t` may be added for the check and `--resume FD` for the hand-over.
     ready: to be called once, with None when the daemon runs and with a text when it cannot.
     resume_fd: the memfd of a hand-over, None for a first start.
+    troubles: what a restart found amiss and went on in spite of; each is worth a CRITICAL line.
     """
 
     config: Config
@@ -50,6 +51,7 @@ class Start:
     foreground: bool
     ready: Callable[[str | None], None]
     resume_fd: int | None
+    troubles: tuple[str, ...] = ()
 
 
 class Readiness:

@@ -87,8 +87,22 @@ class DaemonLock:
             files.close(other)
         os.set_inheritable(fd, False)
         lock = cls(path, fd, files)
-        lock.write_pid()
+        # The pid in it is this very process's, and is for people only: a full disk does not end a daemon (P25).
+        with contextlib.suppress(StartError):
+            lock.write_pid()
         return lock
+
+    def renew(self) -> bool:
+        """Take the lock anew where its file was removed or replaced by hand; return whether that was needed.
+
+        Raises StartError (AlreadyRunning) as acquire does; the old lock, of a file without a name, stays then.
+        """
+        if _is_still(self.path, self.fd, self._files):
+            return False
+        fresh = DaemonLock.acquire(self.path, self._files)
+        self.close()
+        self.fd = fresh.fd
+        return True
 
     def write_pid(self) -> None:
         """Write our pid into the file; raises StartError when the disk is full."""

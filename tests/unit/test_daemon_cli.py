@@ -74,7 +74,12 @@ def serve(start):
         signal.sigwait({{signal.SIGTERM}})
     return 0
 
-module.serve = serve
+def load_or_keep(conf_dir, notes_fd):
+    from lonc.config import load_config, load_hosts
+    config = load_config(conf_dir)
+    return types.SimpleNamespace(config=config, table=load_hosts(config), troubles=())
+
+module.serve, module.load_or_keep = serve, load_or_keep
 sys.modules["lonc.parent"] = module
 from lonc.cli.daemon import main
 sys.exit(main())

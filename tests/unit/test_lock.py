@@ -221,6 +221,42 @@ class Failing(SystemFiles):
         super().flock(fd, operation)
 
 
+def test_a_full_disk_does_not_keep_a_restart_from_its_own_lock(path: str) -> None:
+    lock = DaemonLock.acquire(path, FILES)
+    again = DaemonLock.adopt(lock.fd, path, Failing("pwrite", errno.ENOSPC))
+    assert (again.fd, read_pid(FILES, path)) == (lock.fd, os.getpid())
+    again.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_whose_file_is_gone_is_taken_anew(path: str, replaced: bool) -> None:
+    lock = DaemonLock.acquire(path, FILES)
+    assert not lock.renew()
+    os.unlink(path)
+    if replaced:
+        put(path, "")
+    assert lock.renew()
+    assert os.fstat(lock.fd).st_ino == os.stat(path).st_ino
+    assert lock_holder(path, FILES) == os.getpid()
+    open_now = fds()
+    assert not lock.renew()
+    assert fds() == open_now
+    lock.close()
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_not_taken_anew(path: str, spawn: Spawn) -> None:
+    lock = DaemonLock.acquire(path, FILES)
+    os.unlink(path)
+    other = spawn(sys.executable, "-c", HOLD, path)
+    assert other.stdout is not None
+    assert other.stdout.readline().startswith("held")
+    held, open_before = lock.fd, fds()
+    with pytest.raises(AlreadyRunning, match=f"process {other.pid} holds"):
+        lock.renew()
+    assert (lock.fd, fds()) == (held, open_before)
+    lock.close()
+
+
 def test_a_lock_file_that_is_removed_meanwhile_is_made_again(path: str) -> None:
     lock = DaemonLock.acquire(path, Failing("race"))
     assert os.fstat(lock.fd).st_ino == os.stat(path).st_ino

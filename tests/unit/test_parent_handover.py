@@ -9,13 +9,15 @@ import os
 import pytest
 
 from lonc.errors import StartError
-from lonc.parent.handover import Notes, PeerNote, is_pipe_end, read_notes, write_notes
+from lonc.parent.handover import Notes, PeerNote, is_pipe_end, peek_notes, read_notes, write_notes
 
 NOTES = Notes(
     pid=os.getpid(),
     lock_fd=5,
     lifeline=(6, 7),
     peers=(PeerNote("msul1", 99, 8, 1, 2, 12.5), PeerNote("p.q", 0, -1, 0, 0, 0.0)),
+    settings={"host_id": "own1", "doc_root": "/a\udcff", "allow_users": ["one", "two"], "pong": True},
+    hosts=(("msul1", "msu", "library", "a.example", "127.0.0.1"), ("p.q", "msu", "access", "b.example", "")),
 )
 
 
@@ -25,6 +27,25 @@ def test_the_notes_come_back_and_the_descriptor_is_closed() -> None:
     assert read_notes(fd) == NOTES
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)
+
+
+def test_notes_may_be_looked_at_before_they_are_taken() -> None:
+    fd = write_notes(NOTES)
+    assert peek_notes(fd) == NOTES
+    assert read_notes(fd) == NOTES
+
+
+def test_notes_of_a_release_that_carried_no_configuration_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = json.loads(json.dumps(dataclasses.asdict(NOTES)))
+    del raw["settings"], raw["hosts"]
+    monkeypatch.setattr("lonc.parent.handover.asdict", lambda _notes: raw | {"of a later one": 1})
+    assert read_notes(write_notes(NOTES)) == dataclasses.replace(NOTES, settings={}, hosts=())
+
+
+def test_more_than_can_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lonc.parent.handover.NOTES_LIMIT", 100)
+    with pytest.raises(OSError, match="too large"):
+        write_notes(NOTES)
 
 
 def test_the_descriptors_are_all_named() -> None:
@@ -60,6 +81,8 @@ def test_a_descriptor_that_is_none_a_file_a_pipe_or_unsealed_is_refused(tmp_path
     "damage",
     [
         {"pid": "x"}, {"lifeline": 3}, {"lifeline": [1]}, {"peers": {}}, {"peers": [{"id": 3}]}, {"lock_fd": None},
+        {"settings": []}, {"settings": None}, {"hosts": 3}, {"hosts": [["a", "b"]]},
+        {"hosts": [["a", "b", "c", "d", 5]]},
         {"peers": [{"id": 7, "pid": 1, "fd": 1, "device": 1, "inode": 1, "kill_at": 0}]},
         {"peers": [{"id": "a", "pid": 1, "fd": "1", "device": 1, "inode": 1, "kill_at": 0}]},
     ],
