@@ -7,7 +7,7 @@ listens to the link. That is the old network's weakness, and it is kept because 
 from __future__ import annotations
 
 from binascii import Error as HexError
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 from typing import Final
 
 from lonc.errors import CipherError
@@ -59,7 +59,7 @@ class FrameCipher:
         """
         size = len(command)
         blocks = command + b" " * (BLOCK_BYTES - size % BLOCK_BYTES)
-        return b"enc:%d:%s" % (size, self._idea.encrypt(blocks).hex().encode("ascii"))
+        return b"enc:%d:%s" % (size, hexlify(self._idea.encrypt(blocks)))
 
     def decode(self, frame: bytes) -> bytes:
         """Return the text of an `enc:LEN:HEX` frame: one line, whatever bytes it holds.
@@ -68,10 +68,10 @@ class FrameCipher:
         never quotes the frame, for anything else, and for a text that holds a newline: it would be two
         lines to whoever gets it, and everything behind it one off.
         """
-        prefix, _, rest = frame.partition(b":")
-        digits, colon, text = rest.partition(b":")
-        if prefix + b":" != ENC or not colon:
+        parts = frame.split(b":", 2)  # one copy of a HEX that may have 32 MiB, where partition makes two
+        if len(parts) != 3 or parts[0] + b":" != ENC:
             raise CipherError("a frame is enc:LEN:HEX")
+        _, digits, text = parts
         if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
             raise CipherError("LEN is not a length")
         try:
