@@ -43,7 +43,7 @@ def test_a_hundred_clients_that_never_read_long_replies(make_site: MakeSite) -> 
     deaf = [site.connect("msul1") for _ in range(DEAF)]
     try:
         with site.connect("msul1") as hearing:
-            slowest = 0.0
+            waits = []
             for _round in range(2):
                 for client in deaf:
                     client.send(b"size:%d" % MIB)
@@ -52,9 +52,11 @@ def test_a_hundred_clients_that_never_read_long_replies(make_site: MakeSite) -> 
                 for number in range(50):
                     began = time.monotonic()
                     assert hearing.ask(b"echo:%d" % number) == b"%d" % number
-                    slowest = max(slowest, time.monotonic() - began)
+                    waits.append(time.monotonic() - began)
         peak = (memory.peak(child) - before) / MIB
-        print(f"\n100 deaf clients, 1 MiB each time: {peak:.0f} MiB at the peak, slowest {slowest * 1000:.1f} ms")
+        median, slowest = 1000 * sorted(waits)[len(waits) // 2], 1000 * max(waits)
+        print(f"\n100 deaf clients: {peak:.0f} MiB at the peak, another: {median:.1f}, at most {slowest:.1f} ms")
+        assert median < 10  # P11
         assert peak > DEAF / 2  # else nothing has piled up and nothing is proven
         assert peak < 1.5 * DEAF  # after the first reply they are read no further
         assert all(deaf[number].line() == b"x" * MIB for number in (0, 50, 99) for _ in range(2))

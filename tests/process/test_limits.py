@@ -156,6 +156,7 @@ def test_a_reply_above_the_buffer_costs_only_its_own_client(make_site: MakeSite)
         other.send(b"echo:of the other", b"size:%d" % MIB)
         assert greedy.lines(2) == [b"con_lost", b"of the greedy"]
         assert other.lines(2) == [b"of the other", b"x" * MIB]
+    site.wait_log("A reply of more than 1048576 bytes")  # the client is told first
     lines = [line.message for line in site.log("msul1") if "A reply of more than 1048576 bytes" in line.message]
     assert len(lines) == 1
     assert "WARNING" in lines[0]
