@@ -7,6 +7,7 @@ each connection, and most connections carry one request.
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 import struct
 from collections.abc import Callable
@@ -18,6 +19,7 @@ READ_BYTES = 16 * 1024
 LONG_READ_BYTES = 64 * 1024  # when a line is already known to be long
 ACCEPTS_PER_TURN = 64
 EMFILE_PAUSE_S = 0.5  # new clients wait in the backlog; those that are there go on
+KEPT_DESCRIPTORS = 32  # never given to clients: a child has some 15 open, and log, link and scan need theirs
 _RECV = socket.MSG_DONTWAIT
 _SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _UCRED = struct.Struct("3i")
@@ -136,6 +138,12 @@ class Connection(Client):
             self.clients.relay.client_eof(self)
 
 
+def _room_for_clients() -> int:
+    """Return how many clients the limit of descriptors leaves room for, at least 1."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else max(1, soft - KEPT_DESCRIPTORS)
+
+
 class Clients:
     """All clients of a child, and the listening socket while it accepts."""
 
@@ -151,7 +159,7 @@ class Clients:
         self.tell = tell
         self.open: set[Connection] = set()
         self._listener = listener
-        self._max_clients = max_clients
+        self._max_clients = min(max_clients, _room_for_clients())
         self._max_line_bytes = max_line_bytes
         self._allowed_uids = allowed_uids
         self._pause = pause

@@ -245,6 +245,31 @@ def test_no_descriptor_left(talking: Site, way_out: str) -> None:
         close([*existing, *newcomers])
 
 
+def test_clients_leave_descriptors_for_link_and_log(make_site: MakeSite) -> None:
+    """The limit is reached by clients alone: a lost link comes back all the same, and the log tells of it."""
+    site = make_site(["msul1"])
+    peer = site.peer("msul1")
+    site.start(wrapper=["prlimit", "--nofile=64:64"])
+    site.wait_ready()
+    child = site.child("msul1")
+    crowd = connected(site, 80)
+    try:
+        for client in crowd:
+            client.send(b"echo:new")
+        wait_until(lambda: site.board("msul1").child.clients >= 20, 5, "clients on the scoreboard")
+        stays(lambda: memory.descriptors(child) < 60, 0.5, "descriptors left")
+        assert crowd[0].line() == b"new"
+        peer.restart()
+        wait_until(lambda: site.board("msul1").child.links_opened == 2, 10, "the second link")
+        assert crowd[0].ask(b"echo:x") == b"x"
+        assert site.board("msul1").child.lost_lines == 0
+        assert site.log_text().count("msul1 online") == 2
+        close(crowd[:60])
+        assert crowd[-1].line() == b"new"
+    finally:
+        close(crowd)
+
+
 def test_more_clients_than_allowed_wait_and_are_served(make_site: MakeSite) -> None:
     site = make_site(["msul1"], settings={"loncMaxClients": "4"})
     site.peer("msul1")
