@@ -78,6 +78,7 @@ class Child:
             Timer.UPKEEP: self._upkeep,
             Timer.DIAL: self._dial,
             Timer.LINK: self.uplink.tick,
+            Timer.PEER: self.uplink.look_after_peer,
             Timer.GIVE_UP: self._give_up,
             Timer.FLUSH: lambda: self.flush.advance(self.loop.now),
             Timer.BOARD: self._write_board,
@@ -313,6 +314,7 @@ class Child:
     def _write_board(self) -> None:
         self.timers.clear(Timer.BOARD)
         self.report.write_board()
+        self.uplink.watch_peer()
 
     def _be_quiet(self) -> None:
         self.debug = False

@@ -14,6 +14,7 @@ class Timer(Enum):
     UPKEEP = auto()  # beat, delayed scan, stability: the only one that an idle child has
     DIAL = auto()  # dial again
     LINK = auto()  # the time limit of connecting, of a dialogue step, or of the farewell
+    PEER = auto()  # requests are in flight: see whether the peer still takes them
     GIVE_UP = auto()  # the outage has lasted as long as the pause of the original
     FLUSH = auto()  # a young message becomes old, or the flush lock is asked for again
     BOARD = auto()  # counters go to the scoreboard, at most every 100 ms

@@ -7,13 +7,13 @@ its first moment; nothing here waits.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
 from typing import Protocol
 
 from lonc.child.resolver import Address, Resolver, numeric
+from lonc.child.tcp import LOOKS_PER_LIMIT, LinkSocketWatch
 from lonc.child.timers import Timer, Timers
 from lonc.config import Config, Host
 from lonc.loop import READ, WRITE, Loop
@@ -72,6 +72,7 @@ class Uplink:
         self._timers = timers
         self._resolver = resolver
         self._sock: socket.socket | None = None
+        self._tcp: LinkSocketWatch | None = None
         self._watching = 0
         self._talk = Outbox()  # the dialogue's own bytes
         self._addresses: list[Address] = []  # of this dial, not tried yet
@@ -136,28 +137,12 @@ class Uplink:
             self._fail(NO_CONNECTION, os.strerror(error.errno or 0))
             return
         self._sock = sock
-        self._set_options(sock)
+        self._tcp = LinkSocketWatch(sock, self._config.keepalive_s)
         code = sock.connect_ex((self.address, self._config.port))
         if code in (0, errno.EINPROGRESS):
             self._watch(WRITE)
         else:
             self._fail(NO_CONNECTION, os.strerror(code))
-
-    def _set_options(self, sock: socket.socket) -> None:
-        """Find a half-open link within loncLinkKeepalive (P28), send small requests at once (lonc.md 9.9)."""
-        limit_s = max(1, round(self._config.keepalive_s))
-        options = [
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, limit_s // 2)),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, limit_s // 6)),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-            # Keepalive alone finds nothing while sent data is unacknowledged.
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_s * 1000),
-        ]
-        for level, option, value in options:
-            with contextlib.suppress(OSError):  # an option that this kernel lacks costs its effect only
-                sock.setsockopt(level, option, value)
 
     def _connected(self, sock: socket.socket) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -263,6 +248,17 @@ class Uplink:
         else:
             self._handle(self.link.tick(self._loop.now))
 
+    def watch_peer(self) -> None:
+        """While requests are in flight: have the peer looked after in a while, unless that is due already."""
+        if self._relay.lane.in_flight:
+            self._timers.sooner(Timer.PEER, self._loop.now + self._config.keepalive_s / LOOKS_PER_LIMIT)
+
+    def look_after_peer(self) -> None:
+        """End the link if its peer takes nothing and answers no probe either."""
+        if self._tcp is not None and not self._tcp.peer_lives():
+            self._fail(SOCKET_ERROR, "the peer takes nothing and answers no probes")
+        self.watch_peer()
+
     def farewell(self) -> None:
         """Say `exit` on a READY link with nothing in flight; link_farewell will follow."""
         self._relay.link_lost(self._loop.now)
@@ -293,7 +289,7 @@ class Uplink:
         if self._sock is not None:
             self._loop.unwatch(self._sock)
             self._sock.close()
-            self._sock = None
+            self._sock = self._tcp = None
         self._watching = 0
         self._talk.clear()
 

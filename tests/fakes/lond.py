@@ -30,7 +30,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -39,31 +38,19 @@ from pathlib import Path
 from lonc.wire.server import ServerSession
 from tests.fakes.commands import Store
 from tests.fakes.connection import Connection
+from tests.fakes.cut import set_deaf
 from tests.fakes.misdeeds import Script
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 SHOWN_CHARACTERS = 400
 BACKLOG = 4096
 PR_SET_PDEATHSIG = 1
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
-BPF_RETURN_0 = struct.pack("HBBI", 0x06, 0, 0, 0)  # keep no byte of any packet
 
 
 def shown(line: bytes) -> str:
     """Return a line as one printable ASCII text without tabs, cut at SHOWN_CHARACTERS."""
     text = line[:SHOWN_CHARACTERS].decode("latin-1").encode("unicode_escape").decode("ascii")
     return text if len(line) <= SHOWN_CHARACTERS else f"{text}...({len(line)} bytes)"
-
-
-def set_deaf(sock: socket.socket, wanted: bool) -> None:
-    """Have the kernel drop all that comes for a socket before TCP sees it, as on a cut line; or no longer."""
-    if wanted:
-        code = ctypes.create_string_buffer(BPF_RETURN_0)
-        program = struct.pack("HL", 1, ctypes.addressof(code))
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-    else:
-        with contextlib.suppress(OSError):  # it was not deaf
-            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 class Lond:

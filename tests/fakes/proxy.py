@@ -9,6 +9,7 @@ through the control socket, one JSON object a line, and hold for the open connec
     {"pause_ms": N}       wait so long between two writes
     {"swallow": true}     read and drop everything, both ways; the connections stay open (a half-open link)
     {"block": true}       read nothing more: buffers fill up to the sender
+    {"deaf": true}        the line to the client is cut: nothing that it sends is acknowledged
     {"flip": N}           flip the lowest bit of the Nth byte from now on, counted over both ways; once
     {"end": "rst"}        end every connection with a reset ("close": in order)
     {"stats": true}       pid, open, accepted, bytes up and down
@@ -31,6 +32,8 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+
+from tests.fakes.cut import set_deaf
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 RECV_BYTES = 65536
@@ -180,8 +183,10 @@ class Proxy:
     def _obey(self, orders: dict[str, object]) -> dict[str, object]:
         """Carry out one line of orders and return the answer."""
         known = {"slice", "pause_ms", "swallow", "block", "flip"}
-        if set(orders) - known - {"end", "stats"}:
-            return {"error": f"unknown order, known: {' '.join(sorted(known))} end stats"}
+        if set(orders) - known - {"end", "stats", "deaf"}:
+            return {"error": f"unknown order, known: {' '.join(sorted(known))} deaf end stats"}
+        for up, _down in self.pairs if "deaf" in orders else []:
+            set_deaf(up.source, bool(orders["deaf"]))
         for name in known & set(orders):
             setattr(self, name, orders[name])
         for up, down in list(self.pairs):
