@@ -231,10 +231,15 @@ class Relay:
         return self.counters.replies + self.counters.cut + len(self.lane.in_flight)
 
     @property
-    def activity(self) -> int:
-        """Return a number that differs when there is something new to count since the last look."""
-        counters = self.counters
-        return counters.replies + counters.cut + counters.con_lost + len(self.lane.in_flight) + len(self.queue)
+    def activity(self) -> tuple[int, ...]:
+        """Return what differs when there is something new to count since the last look.
+
+        No sum: a request that leaves one of these places for another would not show in it.
+        """
+        counts = self.counters
+        return (
+            counts.replies, counts.cut, counts.con_lost, counts.rejected, len(self.lane.in_flight), len(self.queue)
+        )  # fmt: skip
 
     def link_lost(self, now: float) -> None:
         """Answer everything in flight con_lost, and keep what no byte was sent of for the next link.

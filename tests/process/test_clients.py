@@ -114,6 +114,15 @@ def test_clients_that_hang_up_at_any_moment_cost_nobody_a_reply(talking: Site) -
     assert talking.board("msul1").child.links_opened == 1
 
 
+def test_a_slow_reply_is_shown_on_the_scoreboard_when_it_has_come(talking: Site) -> None:
+    with talking.connect("msul1") as client:
+        client.send(b"sleep:500")
+        wait_until(lambda: talking.board("msul1").child.in_flight == 1, 2, "the request on the scoreboard")
+        assert client.line() == b"ok"
+        wait_until(lambda: talking.board("msul1").child.replies == 1, 2, "the reply on the scoreboard")
+        assert talking.board("msul1").child.in_flight == 0
+
+
 # --- many, and slow -------------------------------------------------------------------------------------
 
 
