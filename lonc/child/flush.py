@@ -92,8 +92,11 @@ class Flush:
             return  # the look at the end of this run finds what is new
         seen = self._queue.look(now, force=force)
         self._tell(seen)
-        if self._relay.lane.ready and not self._stopping:
-            self._begin(seen, now)
+        if self._relay.lane.ready:
+            if self._going_on:
+                self._begin(seen, now)
+            else:
+                self._rest(now)  # a link that came while the child ends still serves the clients that are left
 
     def _warn(self, text: str) -> None:
         """Log a WARNING about one file, which is told once: no other of its kind holds it back."""
