@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lonc.delayed.results import Entry, Identity, Message, identity_of
 from lonc.system.files import Files, kind_of, open_regular, read_all
+from lonc.wire.words import ENCRYPT
 
 # No fault of the file: descriptors or memory are short for now (P26).
 SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
@@ -50,7 +51,7 @@ def why_bad(mode: int, size: int, max_line_bytes: int) -> str:
     """Return why what a stat call told can be no message, "" when it can."""
     if not stat.S_ISREG(mode):
         return f"not a file but {kind_of(mode)}"
-    if size > max_line_bytes + 1:  # the newline is not counted
+    if size > max_line_bytes + len(ENCRYPT) + 1:  # neither the word nor the newline is counted (wire.md 4)
         return f"{size} bytes, more than the longest line of {max_line_bytes}"
     return ""
 
@@ -69,7 +70,7 @@ def read(
         try:
             if identity_of(files.fstat(fd)) != identity:
                 return Changed()
-            data = read_all(files, fd, max_line_bytes + 2)
+            data = read_all(files, fd, max_line_bytes + len(ENCRYPT) + 2)
             if identity_of(files.fstat(fd)) != identity or len(data) != identity.size:
                 return Changed()
         finally:
@@ -85,7 +86,7 @@ def _one_line(data: bytes, entry: Entry, identity: Identity, max_line_bytes: int
     if end not in (-1, len(data) - 1):
         return Bad("more than one line")
     line = data if end < 0 else data[:end]
-    if len(line) > max_line_bytes:
+    if len(line) > max_line_bytes + (len(ENCRYPT) if line.startswith(ENCRYPT) else 0):
         return Bad(f"a line of {len(line)} bytes, more than the longest of {max_line_bytes}")
     return Content(Message(entry, line, identity), bare=end < 0)
 
