@@ -19,6 +19,7 @@ from typing import Protocol
 
 from lonc.config import Config
 from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Look, Message, Reading, SetAside, Young
+from lonc.delayed.survey import PARK_AFTER
 from lonc.delayed.watch import Ages
 from lonc.relay import Relay
 from lonc.system.logs import Log, PermLog, Severity, perm_command, shown_command, shown_reply
@@ -78,6 +79,8 @@ class Flush:
         self._no_reply = no_reply
         self._ready: deque[Entry] = deque()
         self._in_flight: deque[Message] = deque()
+        self._parked: set[str] = set()  # names that stayed unanswered on PARK_AFTER links
+        self._way_at: float | None = None  # a parked one on its way gives way to clients from then on
         self._locked = False
         self._lock_since: float | None = None  # since when it is wanted in vain
         self._hold_from: float | None = None  # clients that asked later wait for a young message
@@ -181,7 +184,9 @@ class Flush:
             self.look(now, force=True)
         if self.state is FlushState.DRAINING and self._relay.quiet:
             self.state = FlushState.SENDING
-        if self.state is FlushState.SENDING:
+        if self._way_at is not None and now >= self._way_at and self._in_flight and self._relay.queue:
+            self._no_reply()  # a new link serves the clients; this is counted as one more without a reply
+        elif self.state is FlushState.SENDING:
             self._send(now)
 
     @property
@@ -209,6 +214,9 @@ class Flush:
                     self._queue.sending(reading)
                     self._in_flight.append(reading)
                     self._relay.send_delayed(reading.line, now)
+                    if reading.name in self._parked:
+                        self._way_at = now + self._config.grace_s
+                        self._wake(self._way_at)
                 case SetAside():
                     self._warn(f"Delayed file {entry.name} set aside in corrupt: {reading.reason}")
                 case Young():
@@ -232,6 +240,7 @@ class Flush:
             self._wake(now)  # what it found is begun in the next turn, and nothing else need bring one
 
     def _answered(self, message: Message, reply: Line | None, now: float) -> None:
+        self._way_at = None
         text = whole(reply) if reply is not None else b""
         if not text:
             text_shown = f"Delayed {shown_command(message.line)}: no reply, it stays"
@@ -245,6 +254,7 @@ class Flush:
 
     def _done(self, message: Message, reply: bytes) -> None:
         """The original's order: the file goes first, then the log line, then the S record."""
+        self._parked.discard(message.name)
         outcome = self._queue.done(message)
         self.sent += 1
         self.waiting = max(0, self.waiting - 1)
@@ -258,6 +268,7 @@ class Flush:
         self._perm_log.sent(self._peer, perm_command(message.line))
 
     def _rejected(self, message: Message, reply: bytes, now: float) -> None:
+        self._parked.discard(message.name)
         where = self._queue.reject(message, reply, now)
         self.rejected += 1
         self.waiting = max(0, self.waiting - 1)
@@ -266,9 +277,11 @@ class Flush:
 
     def _unanswered(self, message: Message) -> None:
         times = self._queue.unanswered(message)
-        if times == 3:
+        if times >= PARK_AFTER:
+            self._parked.add(message.name)
+        if times == PARK_AFTER:
             self._warn(
-                f"Delayed {shown_command(message.line)} in {message.name} stayed unanswered on 3 links:"
+                f"Delayed {shown_command(message.line)} in {message.name} stayed unanswered on {times} links:"
                 " it holds nobody back any more and is tried again after the others"
             )
 
@@ -283,6 +296,7 @@ class Flush:
         self._ready.clear()
         self._hold_from = None
         self._young_until = None
+        self._way_at = None
         if self.state is FlushState.SENDING:
             self._queue.finish()
         self.state = FlushState.IDLE

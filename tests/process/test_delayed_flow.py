@@ -7,24 +7,11 @@ import signal
 import threading
 import time
 
-import pytest
-
 from tests.conftest import MakeSite
 from tests.process.harness import Peer, Site, stays, wait_until
+from tests.process.messages import empty, put, records, texts
 
 MESSAGES = 1000
-
-
-def put(number: int) -> bytes:
-    return b"put:msu:u:ns:a=%d" % number
-
-
-def texts(*numbers: int) -> list[str]:
-    return [put(number).decode() for number in numbers]
-
-
-def empty(site: Site, timeout_s: float = 20.0) -> None:
-    wait_until(lambda: not site.waiting(), timeout_s, "an empty directory")
 
 
 def bare_name(site: Site, number: int, age_s: float = 60.0, peer: str = "msul1") -> str:
@@ -47,9 +34,9 @@ def test_a_thousand_messages_go_once_each_in_numeric_order(site: Site) -> None:
     assert site.ask("msul1", b"echo:behind", 60) == b"behind"
     assert peer.executed() == [*texts(*range(MESSAGES)), "echo:behind"]
     wait_until(lambda: site.waiting() == [foreign.name], 5, "deleted files")
-    records = site.perm_log()
-    assert [record[1] for record in records] == ["S"] * MESSAGES
-    assert [":".join(record[2:8]) for record in records] == [f"msul1:{text}" for text in texts(*range(MESSAGES))]
+    told = records(site, "S", MESSAGES)
+    assert len(site.perm_log()) == MESSAGES
+    assert [":".join(record[2:8]) for record in told] == [f"msul1:{text}" for text in texts(*range(MESSAGES))]
     site.wait_log("Delayed put (", count=MESSAGES)
     wait_until(lambda: site.board("msul1").child.delayed_sent == MESSAGES, 5, "the count of messages")
     # nobody's file stays, and is told once
@@ -200,7 +187,7 @@ def test_a_file_replaced_while_in_flight_is_sent_too(make_site: MakeSite) -> Non
     site.delayed(first.name, put(2) + b"\n", age_s=30)
     assert peer.wait_executed(3) == texts(1, 3, 2) or peer.executed() == texts(1, 2, 3)
     empty(site)
-    assert len(site.perm_log("S")) == 3
+    records(site, "S", 3)
     site.wait_log("was replaced meanwhile: the new one is sent too")
 
 
@@ -213,73 +200,6 @@ def test_a_file_removed_while_in_flight_is_no_trouble(site: Site) -> None:
     first.unlink()
     assert peer.wait_executed(2) == texts(1, 2)
     empty(site)
-
-
-# --- no reply -----------------------------------------------------------------------------------------------
-
-
-def wait_passed_over(site: Site) -> None:
-    site.wait_log("stayed unanswered on 3 links", 30)
-
-
-@pytest.mark.parametrize("how", ["stall", "close", "rst", "empty", "done-stall"])
-def test_a_message_never_answered_stops_holding_clients_back_after_three_links(
-    make_site: MakeSite, how: str
-) -> None:
-    site = make_site(["msul1"], settings={"loncDelayedTimeout": "0.4", "loncDelayedScan": "0.2"})
-    peer = site.peer("msul1", f"on put:bad*={how}")
-    bad = site.delay("msul1", b"put:bad:u:ns:a=1")
-    for number in range(3):
-        site.delay("msul1", put(number))
-    site.start()
-    with site.connect("msul1") as client:
-        # Links come and go, but the request was never in flight: it must be served, not lost.
-        assert client.ask(b"echo:served", 30) == b"served"
-        assert client.ask(b"echo:again", 30) == b"again"
-    wait_passed_over(site)
-    sent = [record for record in peer.records("ce") if not record.text.startswith("put:bad")]
-    assert [record.text for record in sent] == [*texts(0, 1, 2), "echo:served", "echo:again"]
-    assert site.waiting() == [bad.name]
-    assert site.board("msul1").child.links_opened == 4
-    assert site.log_text().count("stayed unanswered on 3 links") == 1
-    # it is not tried again before loncRetryMax (360 s): the link stays
-    opened = peer.stats()["accepted"]
-    stays(lambda: peer.stats()["accepted"] == opened, 1.5, "the link")
-
-
-def test_it_is_tried_again_after_the_others(make_site: MakeSite) -> None:
-    settings = {"loncDelayedTimeout": "0.3", "loncDelayedScan": "0.2", "loncRetryMin": "3", "loncRetryMax": "3"}
-    site = make_site(["msul1"], settings=settings)
-    peer = site.peer("msul1", "on put:bad*=stall@1-3")
-    site.delay("msul1", b"put:bad:u:ns:a=1")
-    site.delay("msul1", put(1))
-    site.start()
-    wait_passed_over(site)
-    assert peer.wait_executed(1) == texts(1)
-    # now it is answered, and gone
-    assert peer.wait_executed(2, 15) == [*texts(1), "put:bad:u:ns:a=1"]
-    empty(site)
-
-
-def test_a_link_lost_in_the_middle_sends_the_message_again(site: Site) -> None:
-    peer = site.peer("msul1", "on *a=1=done-rst@1")
-    for number in range(3):
-        site.delay("msul1", put(number))
-    site.start()
-    empty(site)
-    assert peer.executed() == texts(0, 1, 1, 2)
-    assert [record[7] for record in site.perm_log("S")] == ["a=0", "a=1", "a=2"]
-
-
-def test_a_reply_in_time_counts_though_the_link_dies_behind_it(site: Site) -> None:
-    peer = site.peer("msul1", "on *a=1=last-rst@1")
-    for number in range(3):
-        site.delay("msul1", put(number))
-    site.start()
-    empty(site)
-    executed = peer.executed()
-    # a reset may overtake the reply inside the kernel: then the message is sent again, as it must be
-    assert executed in (texts(0, 1, 2), texts(0, 1, 1, 2))
 
 
 # --- failures and bad files ---------------------------------------------------------------------------------
@@ -308,8 +228,9 @@ def test_failure_replies_go_to_rejected(site: Site) -> None:
         assert (twin.parent / name).stat().st_mode & 0o777 == 0o600
         assert (twin.parent / f"{name}.reply").stat().st_mode & 0o777 == 0o600
     assert twin.read_text() == "an older one of this name\n"
-    assert [record[3:5] for record in site.perm_log("F")] == [["put", f"r{n}"] for n in range(len(REPLIES))]
-    assert len(site.perm_log("S")) == len(REPLIES)
+    refused = [":".join(record[3:5]) for record in records(site, "F", len(REPLIES))]
+    assert refused == [f"put:r{number}" for number in range(len(REPLIES))]
+    records(site, "S", len(REPLIES))
     assert site.log_text().count("WARNING: Delayed put (") == len(REPLIES)
 
 
@@ -321,7 +242,7 @@ def test_delete_on_any_reply(make_site: MakeSite) -> None:
     empty(site)
     assert peer.executed() == texts(1)
     assert not (site.delayed_dir / "rejected").exists()
-    assert len(site.perm_log("S")) == 1
+    records(site, "S", 1)
 
 
 def bad_files(site: Site) -> dict[str, str]:
