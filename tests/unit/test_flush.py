@@ -13,7 +13,7 @@ from lonc.child.flush import shown_names
         ("1015574179.3.812.passwddus3cret.msul1", "1015574179.3.812.*.msul1"),
         ("rejected/1015574179.3.812.passwddus3cret.a.b-2", "rejected/1015574179.3.812.*.a.b-2"),
         ("moved: 1.2.3.authdus3cret.p, 4.5.6.authdus3cret.p", "moved: 1.2.3.*.p, 4.5.6.*.p"),
-        ("[Errno 28] No space: '/s/delayed/1.2.3.authdu s3cret\x1b.p'", "[Errno 28] No space: '/s/delayed/1.2.3.*.p'"),
+        ("[Errno 28] Full: '/s/1.2.3.authdu s3cret\x1b.p'", "[Errno 28] Full: '/s/1.2.3.*.p'"),
         ("1.2.3..p", "1.2.3.*.p"),  # a command that begins with no word character
         ("by-hand.msul1", "by-hand.msul1"),  # of another form: whoever wrote it chose the name
         ("", ""),
