@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -184,6 +185,46 @@ def test_any_signals_in_any_order_and_then_term(three: Site, seed: int) -> None:
     nothing_left(three)
     assert "ABNORMAL" not in three.log_text()
     assert sent > 10
+
+
+def began(site: Site) -> tuple[subprocess.Popen[bytes], int]:
+    """Run the starting command; return it and the daemon as soon as there is one."""
+    with open(site.error_path, "ab") as errors:
+        starter = subprocess.Popen(site.command(), stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+    found = wait_until(lambda: procs.descendants(starter.pid) or starter.poll() is not None, 20, "the daemon")
+    assert isinstance(found, list), "the starter was faster"
+    return starter, found[0]
+
+
+@pytest.mark.parametrize("delay_ms", [0, 20, 80, 150])
+def test_signals_during_the_start_are_carried_out_after_it(site: Site, delay_ms: int) -> None:
+    """Before the lock, before the pid file, between the first children: none is lost and none harms."""
+    site.peer("msul1")
+    starter, daemon = began(site)
+    time.sleep(delay_ms / 1000)  # into another moment each time
+    for signum in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        site.signal(signum, daemon)
+    assert starter.wait(20) == 0, site.error_text()
+    assert site.pid() == daemon
+    site.wait_log("Going to check on the children")
+    site.wait_log("hosts.tab read again")
+    site.wait_log("children hand over to new ones", 20)
+    site.wait_ready()
+    assert site.ask("msul1", b"echo:x") == b"x"
+    assert site.stop() < 12
+    nothing_left(site)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 20, 80, 150])
+def test_term_during_the_start_ends_it(site: Site, delay_ms: int) -> None:
+    site.peer("msul1")
+    starter, daemon = began(site)
+    time.sleep(delay_ms / 1000)  # into another moment each time
+    site.signal(signal.SIGTERM, daemon)
+    assert starter.wait(20) == 0, site.error_text()  # it did start, and then did as it was told
+    wait_until(lambda: gone([daemon]), 13, "the end")
+    nothing_left(site)
+    site.start()
 
 
 def test_signals_to_the_children_alone(three: Site) -> None:
