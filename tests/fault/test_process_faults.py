@@ -129,10 +129,8 @@ def test_forks_that_fail_are_tried_again(make_site: MakeSite, error: str) -> Non
     assert site.pid() == pid
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user of his own for the limit")
-def test_a_limit_of_processes_is_waited_out(make_site: MakeSite) -> None:
-    """The user may have no more processes: a child that dies cannot be replaced until there is room."""
+def of_a_user(make_site: MakeSite) -> tuple[Site, list[str]]:
+    """Return a site of a user without other processes, its peers running, and what makes a command his."""
     if shutil.which("setpriv") is None or shutil.which("prlimit") is None:
         pytest.skip("no setpriv or no prlimit")
     user = 61235
@@ -141,7 +139,14 @@ def test_a_limit_of_processes_is_waited_out(make_site: MakeSite) -> None:
         site.peer(name)
     for path in [site.root, *site.root.rglob("*")]:
         os.chown(path, user, user)
-    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return site, ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user of his own for the limit")
+def test_a_limit_of_processes_is_waited_out(make_site: MakeSite) -> None:
+    """The user may have no more processes: a child that dies cannot be replaced until there is room."""
+    site, become = of_a_user(make_site)
     pid = site.start(wrapper=become)
 
     def allow(processes: int) -> None:
