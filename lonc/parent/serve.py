@@ -141,7 +141,7 @@ def _settle(house: House, flock: Flock, start: Start, notes: Notes | None) -> No
     config = house.config
     _raise_limit()
     for trouble in start.troubles:
-        house.log.write(trouble, Severity.CRITICAL)
+        house.log.write(f"Going on in spite of: {trouble}", Severity.CRITICAL)
     for warning in (*config.warnings, *start.table.warnings):
         house.log.write(warning, Severity.WARNING)
     with _not_fatal(house, notes):

@@ -162,7 +162,7 @@ def test_what_breaks_between_check_and_exec_is_fallen_back_from(
     child = site.child("msul1")
     site.in_gap(name, text)
     restart(site)
-    assert f"CRITICAL: {told}" in site.log_text()
+    assert f"CRITICAL: Going on in spite of: {told}" in site.log_text()
     assert site.pid() == pid
     assert site.child("msul1") != child
     assert site.ask("msul1", b"echo:x") == b"x"
