@@ -82,7 +82,7 @@ def test_no_line_is_lost_when_log_and_permanent_log_are_renamed(site: Site) -> N
     def numbers() -> list[int]:
         return [int(n) for path in logs for n in SHOWN.findall(path.read_text())]
 
-    wait_until(lambda: len(numbers()) == last - 5, 5, "the last line")
+    wait_until(lambda: len(numbers()) == last - 5, 20, "the last line")
     assert numbers() == list(range(6, last + 1))
     assert len(logs) > ROTATIONS // 2
     perm = "".join(path.read_text() for path in sorted(site.logs_dir.glob("lonnet.perm.log*")))

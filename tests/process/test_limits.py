@@ -213,7 +213,7 @@ def test_a_reply_that_stops_in_the_middle_ends_at_its_time_limit(make_site: Make
 
 
 def test_a_peer_killed_in_the_middle_of_sixteen_mebibytes(site: Site) -> None:
-    peer = site.peer("msul1", "at ready=slice:1000")  # that takes it a while
+    peer = site.peer("msul1", "on size:*=half:8000000@1")  # half of it, and there it stands
     site.start()
     site.wait_ready()
     with site.connect("msul1") as bystander, site.connect("msul1") as client:

@@ -195,16 +195,6 @@ def test_sigchld_by_hand_is_harmless() -> None:
         assert site.finish() == 0
 
 
-def test_on_demand_a_client_brings_the_child() -> None:
-    with parent_site(loncOnDemand="on") as site:
-        site.begin()
-        assert site.births("p1") == []
-        pid = site.who("p1")
-        assert site.who("p1") == pid
-        assert site.births("p2") == []
-        assert site.finish() == 0
-
-
 def strace_works() -> bool:
     try:
         done = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False)
