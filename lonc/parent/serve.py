@@ -50,18 +50,18 @@ def serve(start: Start, run_child: RunChild = child.run) -> int:
     try:
         notes = read_notes(start.resume_fd) if start.resume_fd is not None else None
         lock = _take_lock(start, notes, files)
-    except LoncError as error:
+        house = House(
+            config=start.config, argv=start.argv, foreground=start.foreground, run_child=run_child,
+            files=files, clock=clock, log=log, loop=loop, lock=lock,
+            peers=Peers(_rules(start)), listeners=Listeners(start.config, files),
+            ledger=_open_ledger(start, notes, log), lifeline=_lifeline(notes),
+            dump_fd=os.memfd_create("lonc-stacks", os.MFD_CLOEXEC), from_starter=from_starter,
+        )  # fmt: skip
+    except (LoncError, OSError) as error:
         if start.resume_fd is not None:
             log.write(f"The restart failed: {error}", Severity.CRITICAL)
         loop.close()
         raise
-    house = House(
-        config=start.config, argv=start.argv, foreground=start.foreground, run_child=run_child,
-        files=files, clock=clock, log=log, loop=loop, lock=lock,
-        peers=Peers(_rules(start)), listeners=Listeners(start.config, files),
-        ledger=_open_ledger(start, notes, log), lifeline=_lifeline(notes),
-        dump_fd=os.memfd_create("lonc-stacks", os.MFD_CLOEXEC), from_starter=from_starter,
-    )  # fmt: skip
     house.set_hosts(start.table.hosts)
     flock = Flock(house, asked)
     return _live(house, flock, start, notes)
