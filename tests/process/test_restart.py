@@ -214,6 +214,26 @@ def short_name(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
+def test_a_removed_logs_directory_ends_nothing(served: Site) -> None:
+    """The lock cannot be proved then, so the old self goes on; with the directory back, HUP mends all."""
+    pid, child = served.pid(), served.child("msul1")
+    shutil.move(served.logs_dir, served.root / "moved")
+    served.signal(signal.SIGHUP, pid)
+    wait_until(lambda: len(procs.descendants(pid)) == 2, 10, "the check")
+    wait_until(lambda: len(procs.descendants(pid)) == 1, 20, "its end")
+    assert served.ask("msul1", b"echo:x") == b"x"
+    assert procs.alive(child)
+    served.logs_dir.mkdir()
+    served.signal(signal.SIGHUP, pid)
+    served.wait_log("children hand over to new ones", 20)
+    wait_until(served.pid_path.exists, 5, "the pid file")
+    wait_until(lambda: not procs.alive(child), 10, "the end of the old child")
+    served.wait_ready()
+    assert served.pid() == pid
+    assert served.run().returncode == 1  # the lock is held, in its new file
+    assert served.ask("msul1", b"echo:x") == b"x"
+
+
 def test_a_removed_pid_file_is_written_again(served: Site) -> None:
     pid = served.pid()
     served.pid_path.unlink()
