@@ -91,7 +91,8 @@ def test_clients_that_come_during_the_hand_over_wait_and_are_served(site: Site) 
         for number, client in enumerate(waiting):
             assert client.line() == b"%d" % number
             client.close()
-    assert site.child("msul1") != first
+    wait_until(lambda: not procs.alive(first), 10, "the end of the old child")
+    assert site.ask("msul1", b"echo:new") == b"new"
 
 
 # ------------------------------------------------------------------------------------------------- refused
