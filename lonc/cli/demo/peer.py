@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import sys
+
+from Crypto.Random import get_random_bytes
 
 from lonc import __version__
 from lonc.errors import LinkProtocolError
@@ -76,7 +77,7 @@ class Peer:
         """Serve one connection to its end."""
         session = ServerSession(
             [self.host_id], self.client_id,
-            challenge=secrets.token_hex(12).encode(), build_key=secrets.token_hex(13).upper().encode(),
+            challenge=get_random_bytes(12).hex().encode(), build_key=get_random_bytes(13).hex().upper().encode(),
             version=f"demo-{__version__}".encode(),
         )  # fmt: skip
         with contextlib.suppress(OSError):
