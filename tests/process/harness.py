@@ -69,6 +69,11 @@ class Site(Installation):
         """Return the command that starts this site's daemon."""
         return [sys.executable, str(TREE / "bin" / "lonc"), "--conf-dir", str(self.conf_dir), *arguments]
 
+    def runs_under(self, wrapper: Sequence[str]) -> bool:
+        """Return whether the command can be executed that way: Python or the tree may be closed to a user."""
+        command = [*wrapper, *self.command("--version")]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
     def run(
         self, *arguments: str, wrapper: Sequence[str] = (), env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
