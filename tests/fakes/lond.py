@@ -25,7 +25,6 @@ import contextlib
 import ctypes
 import heapq
 import itertools
-import json
 import os
 import selectors
 import signal
@@ -38,6 +37,7 @@ from pathlib import Path
 from lonc.wire.server import ServerSession
 from tests.fakes.commands import Store
 from tests.fakes.connection import Connection
+from tests.fakes.control import answer_orders
 from tests.fakes.cut import set_deaf
 from tests.fakes.misdeeds import Script
 
@@ -75,7 +75,7 @@ class Lond:
             control = socket.socket(socket.AF_UNIX)
             control.bind(options.control)
             control.listen(16)
-            self.selector.register(control, READ, lambda mask: self._accept_control(control))
+            self.selector.register(control, READ, lambda _mask: answer_orders(control, self._obey))
 
     # --- what connections ask for ---------------------------------------------------------------------
 
@@ -201,15 +201,6 @@ class Lond:
             self.record(connection, "+", b"accepted")
             self.watch(connection)
             connection.begin()
-
-    def _accept_control(self, control: socket.socket) -> None:
-        # a test asks one question at a time and waits for its answer, so this may block on it
-        sock, _address = control.accept()
-        with sock, sock.makefile("rwb") as stream, contextlib.suppress(OSError):
-            sock.settimeout(5)
-            for line in stream:
-                stream.write(json.dumps(self._obey(json.loads(line))).encode() + b"\n")
-                stream.flush()
 
     def _obey(self, order: dict[str, object]) -> dict[str, object]:
         """Carry out one order of the control socket and return its answer."""

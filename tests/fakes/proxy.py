@@ -24,7 +24,6 @@ import contextlib
 import ctypes
 import heapq
 import itertools
-import json
 import selectors
 import signal
 import socket
@@ -33,6 +32,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from tests.fakes.control import answer_orders
 from tests.fakes.cut import set_deaf
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -78,7 +78,7 @@ class Proxy:
             control = socket.socket(socket.AF_UNIX)
             control.bind(options.control)
             control.listen(16)
-            self.selector.register(control, READ, lambda _mask: self._accept_control(control))
+            self.selector.register(control, READ, lambda _mask: answer_orders(control, self._obey))
 
     def _accept(self) -> None:
         near, _address = self.listener.accept()
@@ -170,15 +170,6 @@ class Proxy:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
-
-    def _accept_control(self, control: socket.socket) -> None:
-        # a test asks one question at a time and waits for its answer, so this may block on it
-        sock, _address = control.accept()
-        with sock, sock.makefile("rwb") as stream, contextlib.suppress(OSError):
-            sock.settimeout(5)
-            for line in stream:
-                stream.write(json.dumps(self._obey(json.loads(line))).encode() + b"\n")
-                stream.flush()
 
     def _obey(self, orders: dict[str, object]) -> dict[str, object]:
         """Carry out one line of orders and return the answer."""

@@ -24,6 +24,7 @@ from lonc.system.scoreboard import Scoreboard
 from tests.conftest import MakeSite
 from tests.process import procs
 from tests.process.harness import Entry, Peer, Site, wait_until
+from tests.process.procs import strace_works
 from tests.process.restarting import descriptors, restart
 
 DEATHS = int(os.environ.get("LONC_TEST_DEATHS", "60"))
@@ -100,14 +101,6 @@ def test_all_children_die_at_once(make_site: MakeSite) -> None:
 
 
 # ------------------------------------------------------------------------------------------- forks that fail
-
-
-def strace_works() -> bool:
-    try:
-        done = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False)
-    except OSError:
-        return False
-    return done.returncode == 0
 
 
 @pytest.mark.skipif(not strace_works(), reason="strace cannot trace here")

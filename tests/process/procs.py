@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -108,3 +109,12 @@ def end_all(root: Path) -> list[int]:
             return []
         end(found)
     return using(root)
+
+
+def strace_works() -> bool:
+    """Return whether strace is here and may trace: a container often forbids it."""
+    try:
+        done = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0

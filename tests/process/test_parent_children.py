@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.process import procs
 from tests.process.parent_site import ParentSite, parent_site
+from tests.process.procs import strace_works
 from tests.process.waiting import stays, wait_until
 
 
@@ -193,14 +193,6 @@ def test_sigchld_by_hand_is_harmless() -> None:
         stays(lambda: parent.poll() is None, 0.3, "a living parent")
         assert site.who("p1") == pid
         assert site.finish() == 0
-
-
-def strace_works() -> bool:
-    try:
-        done = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False)
-    except OSError:
-        return False
-    return done.returncode == 0
 
 
 @pytest.mark.skipif(not strace_works(), reason="strace cannot trace here")
