@@ -14,9 +14,9 @@ lint:
 types:
 	bin/test types
 
-# Side by side with direct connections; see tests/bench/README.md.
+# Side by side with other relays and a ceiling, under 10 minutes; see tests/bench/README.md.
 bench:
-	bin/test lint >/dev/null && .venv/bin/python -m tests.bench.relay
+	bin/test lint >/dev/null && .venv/bin/python -m tests.bench.run $(BENCH)
 
 # The virtual environment stays: it is expensive, and nothing that is built goes into it.
 clean:

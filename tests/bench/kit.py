@@ -1,9 +1,10 @@
-"""Owns the two C programs that measure: finds their sources, builds them, runs them.
+"""Owns the C programs that measure: finds their sources, builds them, runs them.
 
-lond_stub stands in for a peer's lond on 127.0.0.1, uxload drives lonc's UNIX socket with many clients and
-checks every reply against its request. Their sources are not part of this tree: they lie in
-`../shared/bench` beside it, or where LONC_BENCH_KIT says. Programs are built into `build/bench/` under the
-hash of their source, so they are built once. Without sources or a compiler: KitMissing, and a test skips.
+lond_stub stands in for a peer's lond on 127.0.0.1; uxload drives lonc's UNIX socket with many clients and
+checks every reply against its request. The sources of both are not part of this tree: they lie in
+`../shared/bench` beside it, or where LONC_BENCH_KIT says. mux is ours, beside this file. Programs are built
+into `build/bench/` under the hash of their source, so they are built once. Without sources or a compiler:
+KitMissing, and a test skips.
 """
 
 from __future__ import annotations
@@ -48,8 +49,16 @@ def sources() -> Path:
 def build() -> Kit:
     """Return the programs, built when their source is new. Raises KitMissing."""
     place = sources()
-    compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-    return Kit(*[_built(place / f"{name}.c", compiler) for name in NAMES])
+    return Kit(*[_built(place / f"{name}.c", _compiler()) for name in NAMES])
+
+
+def build_ceiling() -> Path:
+    """Return the program of mux.c, the ceiling; its source is part of this tree. Raises KitMissing."""
+    return _built(Path(__file__).with_name("mux.c"), _compiler())
+
+
+def _compiler() -> str | None:
+    return next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
 
 
 def _built(source: Path, compiler: str | None) -> Path:

@@ -1,0 +1,82 @@
+"""Owns the arithmetic: samples of many rounds in, medians, ratios and verdicts out. No processes, no files."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.bench.cases import Case, Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run of one row brought. rate: requests/s; times in microseconds; memory in KiB.
+
+    cpu: processor time of the relaying process per request, None where no process relays or several do;
+    memory: the most it held resident, None where it was not looked at.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    p999: float
+    longest: float
+    cpu: float | None = None
+    memory: float | None = None
+
+
+Samples = Mapping[tuple[str, str], Sequence[Sample]]  # by case key and row label
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, least and greatest of some figures."""
+
+    median: float
+    least: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A goal and what was reached; reached None: a row that it needs is missing."""
+
+    case: str
+    goal: str
+    limit: str
+    reached: str
+    good: bool | None
+
+
+def spread(samples: Sequence[Sample], field: str) -> Spread | None:
+    """Return median and extremes of one field; None when no sample has it."""
+    found = [value for value in (getattr(sample, field) for sample in samples) if value is not None]
+    if not found:
+        return None
+    return Spread(statistics.median(found), min(found), max(found))
+
+
+def ratio(samples: Samples, case: str, goal: Goal) -> float | None:
+    """Return the figure that a goal is about: the ratio of two medians, or one median; None without them."""
+    own = spread(samples.get((case, goal.row), ()), goal.field)
+    if own is None or not goal.against:
+        return own.median if own else None
+    other = spread(samples.get((case, goal.against), ()), goal.field)
+    return own.median / other.median if other and other.median else None
+
+
+def judge(case: Case, samples: Samples) -> list[Verdict]:
+    """Return a verdict for each goal of a case."""
+    return [verdict(case.title, goal, ratio(samples, case.key, goal)) for goal in case.goals]
+
+
+def verdict(case: str, goal: Goal, found: float | None) -> Verdict:
+    """Return what is to be said of one goal when `found` was reached."""
+    kind = {"rate": "rate", "p50": "median latency", "p99": "p99"}.get(goal.field, goal.field)
+    words = goal.text or f"{goal.row} : {goal.against}, {kind}"
+    limit = f"{'at least' if goal.above else 'at most'} {goal.limit:,.4g}"
+    if found is None:
+        return Verdict(case, words, limit, "not measured", None)
+    good = found >= goal.limit if goal.above else found <= goal.limit
+    return Verdict(case, words, limit, f"{found:,.0f}" if found >= 100 else f"{found:.2f}", good)
