@@ -179,7 +179,7 @@ def test_young_messages_one_after_the_other_hold_a_client_five_seconds_at_most(m
 
 def test_a_file_replaced_while_in_flight_is_sent_too(make_site: MakeSite) -> None:
     site = make_site(["msul1"], settings={"loncDelayedScan": "0.2"})
-    peer = site.peer("msul1", "on put:*=late:600@1")
+    peer = site.peer("msul1", "on put:*=late:2000@1")  # long enough to replace it on a loaded machine
     first = site.delay("msul1", put(1))
     site.delay("msul1", put(3))
     site.start()
