@@ -18,7 +18,8 @@ from tests.bench.table import number
 WIDTH = 1000
 BAR, GAP, LABEL, CASE_GAP = 16, 5, 150, 40
 COLORS = {
-    "direct": "#9aa5b1", "socat": "#b8a58a", "HAProxy": "#5b8db8", "lonc, window 1": "#e8b36a",
+    "direct": "#9aa5b1", "socat": "#b8a58a", "HAProxy": "#5b8db8", "HAProxy, 128 KiB": "#84add1",
+    "lonc, window 4096": "#b84a2a", "lonc, window 1": "#e8b36a",
     "lonc": "#d1603d", "lonc, encrypt:": "#8a4f9e", "C ceiling": "#4a4a4a",
 }  # fmt: skip
 UNITS = {

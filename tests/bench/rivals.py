@@ -21,12 +21,14 @@ from tests.process.harness import Entry, Site, wait_until
 
 PEER = "msul1"
 DIRECT, SOCAT, HAPROXY, CEILING = "direct", "socat", "HAProxy", "C ceiling"
-WINDOW_1, LONC = "lonc, window 1", "lonc"
+HAPROXY_LARGE = "HAProxy, 128 KiB"  # buffers that serve it best where replies are long; by default 16 KiB
+WINDOW_1, LONC, WINDOW_4096 = "lonc, window 1", "lonc", "lonc, window 4096"
 # Instances of their own where many clients come: their memory is measured, and nothing else has used it.
 CROWD_LONC, CROWD_CEILING = "lonc (crowd)", "C ceiling (crowd)"
 SETTINGS: dict[str, dict[str, str]] = {
     WINDOW_1: {"loncPipeline": "1"},
     LONC: {},
+    WINDOW_4096: {"loncPipeline": "4096"},
     CROWD_LONC: {"loncMaxClients": "20000"},
 }
 
@@ -34,6 +36,7 @@ HAPROXY_CONF = """\
 global
     nbthread 1
     maxconn {connections}
+    tune.bufsize {buffer}
 defaults
     mode tcp
     timeout connect 5s
@@ -196,17 +199,19 @@ class Rivals:
             return Program(self.cores, lambda _root, socket: [ceiling, str(socket), str(self.stub.port)])
         if name == SOCAT:
             return Program(self.cores, self._socat)
-        return Program(self.cores, self._haproxy)
+        buffer = (128 if name == HAPROXY_LARGE else 16) * 1024
+        return Program(self.cores, lambda root, socket: self._haproxy(root, socket, buffer))
 
     def _socat(self, _root: Path, socket: Path) -> list[str]:
         program = _found("socat")
         return [program, f"UNIX-LISTEN:{socket},fork", f"TCP:127.0.0.1:{self.stub.port},nodelay"]
 
-    def _haproxy(self, root: Path, socket: Path) -> list[str]:
+    def _haproxy(self, root: Path, socket: Path, buffer: int) -> list[str]:
         program = _found("haproxy")
         conf = root / "haproxy.cfg"
         connections = (self._descriptors - 100) // 2
-        conf.write_text(HAPROXY_CONF.format(connections=connections, socket=socket, port=self.stub.port))
+        port = self.stub.port
+        conf.write_text(HAPROXY_CONF.format(connections=connections, buffer=buffer, socket=socket, port=port))
         return [program, "-db", "-q", "-f", str(conf)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.cases import Case, Goal
 
@@ -47,6 +47,7 @@ class Verdict:
     limit: str
     reached: str
     good: bool | None
+    by_cpu: str = "-"  # the same ratio by processor time per request, which hardly depends on other load
 
 
 def spread(samples: Sequence[Sample], field: str) -> Spread | None:
@@ -68,7 +69,14 @@ def ratio(samples: Samples, case: str, goal: Goal) -> float | None:
 
 def judge(case: Case, samples: Samples) -> list[Verdict]:
     """Return a verdict for each goal of a case."""
-    return [verdict(case.title, goal, ratio(samples, case.key, goal)) for goal in case.goals]
+    found = []
+    for goal in case.goals:
+        one = verdict(case.title, goal, ratio(samples, case.key, goal))
+        if goal.field == "rate" and goal.against:
+            own = ratio(samples, case.key, Goal(goal.against, goal.row, 0.0, "cpu"))
+            one = replace(one, by_cpu="-" if own is None else _shown(own))
+        found.append(one)
+    return found
 
 
 def verdict(case: str, goal: Goal, found: float | None) -> Verdict:
@@ -79,4 +87,9 @@ def verdict(case: str, goal: Goal, found: float | None) -> Verdict:
     if found is None:
         return Verdict(case, words, limit, "not measured", None)
     good = found >= goal.limit if goal.above else found <= goal.limit
-    return Verdict(case, words, limit, f"{found:,.0f}" if found >= 100 else f"{found:.2f}", good)
+    return Verdict(case, words, limit, _shown(found), good)
+
+
+def _shown(figure: float) -> str:
+    """Return as many digits as tell a figure from its limit."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

@@ -45,9 +45,17 @@ def test_a_ratio_is_one_of_medians() -> None:
 
 def test_verdicts_say_what_was_reached_and_what_not() -> None:
     rate, latency = judge(CASE, SAMPLES)
-    assert (rate.good, rate.limit, rate.reached) == (True, "at least 1.5", "2.00")
-    assert (latency.good, latency.limit, latency.reached) == (False, "at most 0.5", "0.57")
+    assert (rate.good, rate.limit, rate.reached) == (True, "at least 1.5", "2")
+    assert (latency.good, latency.limit, latency.reached) == (False, "at most 0.5", "0.571")
     assert "median latency" in latency.goal
+
+
+def test_a_ratio_of_rates_is_given_by_processor_time_too() -> None:
+    samples = {("k", "lonc"): [sample(100, cpu=5.0)], ("k", "other"): [sample(50, cpu=8.0)]}
+    rate, latency = judge(CASE, samples)
+    assert (rate.reached, rate.by_cpu) == ("2", "1.6")
+    assert latency.by_cpu == "-"
+    assert judge(CASE, SAMPLES)[0].by_cpu == "-"
 
 
 @pytest.mark.parametrize(("found", "above", "good"), [(1.5, True, True), (1.49, True, False), (1.5, False, True),
