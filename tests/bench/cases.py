@@ -98,9 +98,10 @@ def growth() -> list[Case]:
     """Return the cases of the growth curves: the same load from ever more clients."""
     rows = (Row(LONC, CROWD_LONC), Row(HAPROXY, HAPROXY), Row(CEILING, CROWD_CEILING))
     return [
-        Case(f"grow{size}", f"{size:,} clients", ("-c", str(size), "-s", "32"), rows, clients=size)
+        Case(f"grow{size}", f"{size:,} clients" if size > 1 else "1 client", ("-c", str(size), "-s", "32"), rows,
+             clients=size)
         for size in GROWTH_SIZES
-    ]
+    ]  # fmt: skip
 
 
 def descriptors_needed(row: Row, clients: int) -> int:
