@@ -21,6 +21,7 @@ def test_a_start_makes_sockets_pid_file_children_and_says_so() -> None:
         parent = site.begin()
         assert site.pid() == parent.pid
         assert stat.S_IMODE(site.pid_path.stat().st_mode) == 0o644
+        wait_until((site.root / "ready").read_text, 5, "the word that it is ready")
         assert (site.root / "ready").read_text() == f"{parent.pid} None"
         for peer in ("p1", "p2", "p3"):
             assert stat.S_IMODE(site.socket_path(peer).stat().st_mode) == 0o660

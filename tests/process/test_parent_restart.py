@@ -235,6 +235,7 @@ def test_usr2_touches_only_what_has_changed() -> None:
         site.write_hosts([site.entry("p1"), changed, Entry("p4", "127.0.0.9")])
         parent.send_signal(signal.SIGUSR2)
         site.wait_log("hosts.tab read again: 1 new, 1 gone, 1 changed")
+        wait_until(lambda: not site.refused("p4"), 5, "the new host's socket")
         assert site.who("p4")
         wait_until(lambda: not procs.alive(pids["p3"]) and not procs.alive(pids["p2"]), 5, "two ends")
         assert site.refused("p3")

@@ -106,6 +106,9 @@ def named(spawn: Spawn, pid_path: str, *argv: str, executable: str | None = None
     assert process.stdout is not None
     if argv[0] != "sleep" and executable is None:
         assert process.stdout.readline() == "up\n"
+    deadline = time.monotonic() + 5
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # for a moment of its exec it has none
+        assert time.monotonic() < deadline
     return foreign_holder(FILES, pid_path), process.pid
 
 
