@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    began = time.monotonic()
     load_before = wait_for_quiet(options.wait)
+    began = time.monotonic()
     results = measure(kit, options, hard)
     results.machine += machine(options, load_before, time.monotonic() - began)
     words = text(results)
