@@ -51,11 +51,13 @@ class Loop:
 
     def watch(self, fileobj: Watched, callback: Callback, events: int = READ) -> None:
         """Call `callback(mask)` whenever fileobj is ready for `events`; watching again replaces both."""
-        try:
-            key = self._selector.register(fileobj, events, callback)
-        except KeyError:
-            key = self._selector.modify(fileobj, events, callback)
-        self._live[key.fd] = callback
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        # Asked first: the selector's own error would name both addresses of the socket, at two calls each time.
+        if fd in self._live:
+            self._selector.modify(fileobj, events, callback)
+        else:
+            self._selector.register(fileobj, events, callback)
+        self._live[fd] = callback
 
     def unwatch(self, fileobj: Watched) -> None:
         """Forget fileobj, before it is closed; no error when it was not watched."""
