@@ -1,10 +1,9 @@
 """Owns the C programs that measure: finds their sources, builds them, runs them.
 
 lond_stub stands in for a peer's lond on 127.0.0.1; uxload drives lonc's UNIX socket with many clients and
-checks every reply against its request. The sources of both are not part of this tree: they lie in
-`../shared/bench` beside it, or where LONC_BENCH_KIT says. mux is ours, beside this file. Programs are built
-into `build/bench/` under the hash of their source, so they are built once. Without sources or a compiler:
-KitMissing, and a test skips.
+checks every reply against its request; mux is the ceiling. Their sources lie in `programs/` beside this file,
+those of the first two also where LONC_BENCH_KIT says. Programs are built into `build/bench/` under the hash of
+their source, so they are built once. Without sources or a compiler: KitMissing, and a test skips.
 """
 
 from __future__ import annotations
@@ -14,13 +13,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 TREE = Path(__file__).resolve().parents[2]
 BUILT = TREE / "build" / "bench"
+SOURCES = Path(__file__).with_name("programs")
 NAMES = ("lond_stub", "uxload")
 FLAGS = ("-std=c11", "-O2", "-g", "-Wall", "-Wextra")
 
@@ -38,8 +39,8 @@ class Kit:
 
 
 def sources() -> Path:
-    """Return the directory of the sources. Raises KitMissing."""
-    place = Path(os.environ.get("LONC_BENCH_KIT") or TREE.parent / "shared" / "bench")
+    """Return the directory of the sources of NAMES. Raises KitMissing."""
+    place = Path(os.environ.get("LONC_BENCH_KIT") or SOURCES)
     absent = [f"{name}.c" for name in NAMES if not (place / f"{name}.c").is_file()]
     if absent:
         raise KitMissing(f"the measuring programs are not here: no {' and '.join(absent)} in {place}")
@@ -53,8 +54,8 @@ def build() -> Kit:
 
 
 def build_ceiling() -> Path:
-    """Return the program of mux.c, the ceiling; its source is part of this tree. Raises KitMissing."""
-    return _built(Path(__file__).with_name("mux.c"), _compiler())
+    """Return the program of mux.c, the ceiling. Raises KitMissing."""
+    return _built(SOURCES / "mux.c", _compiler())
 
 
 def _compiler() -> str | None:
@@ -130,6 +131,26 @@ def load(kit: Kit, *arguments: str, timeout_s: float = 100.0, wrapper: Sequence[
     """
     command = [*wrapper, str(kit.uxload), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-    pairs = [word.partition("=") for word in done.stdout.split() if "=" in word]
+    return _found(done.returncode, done.stdout, done.stderr)
+
+
+def _found(status: int, output: str, errors: str) -> Load:
+    pairs = [word.partition("=") for word in output.split() if "=" in word]
     figures = {name: float(value) for name, _, value in pairs}
-    return Load(done.returncode == 0, done.stdout.strip(), done.stderr.strip(), figures)
+    return Load(status == 0, output.strip(), errors.strip(), figures)
+
+
+@contextmanager
+def load_beside(
+    kit: Kit, *arguments: str, timeout_s: float = 100.0, wrapper: Sequence[str] = ()
+) -> Iterator[None]:
+    """Run uxload beside what is done inside, and wait for its end. Raises AssertionError when a reply was wrong."""
+    command = [*wrapper, str(kit.uxload), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield
+        found = _found(0, *process.communicate(timeout=timeout_s))
+        assert process.returncode == 0, f"{' '.join(arguments)}: {found.line} {found.errors}"
+    finally:
+        process.kill()
+        process.wait(10)
