@@ -46,6 +46,8 @@ class Connection:
         self.end = ""  # "close" or "rst" as soon as everything is sent
         self.out = bytearray()
         self.kept = b""  # a reply that waits for the next one
+        self.line = b""  # the request that was executed last
+        self.gated: bytes | None = None  # its reply, which waits for release()
         self.slice = 0  # bytes per write, 0: as many as go
         self.drip_s = 0.0  # pause between two slices
         self.pausing = False
@@ -137,6 +139,7 @@ class Connection:
     # --- carrying out ---------------------------------------------------------------------------------
 
     def _execute(self, request: Request, rule: Rule | None) -> None:
+        self.line = request.line
         self.host.record(self, "e" if request.encrypted else "c", request.line)
         outcome = self.host.store.execute(request.line, self.session.host_id, request.encrypted)
         if outcome.wait_s:
@@ -210,6 +213,9 @@ class Connection:
             case "late":
                 self.busy = True
                 self.host.later(rule.number(0) / 1000, lambda: self._late(reply))
+            case "gate":
+                self.busy = True
+                self.gated = reply
             case "again":
                 self.send(reply)
                 self.host.later(rule.number(0) / 1000, lambda: self.send(reply))
@@ -244,6 +250,12 @@ class Connection:
             case _:
                 raise AssertionError(f"no such action here: {rule.text}")
         self.send(reply)
+
+    def release(self, text: bytes) -> None:
+        """Send the reply that a `gate` holds back, if its request holds this text, and go on."""
+        if self.gated is not None and text in self.line:
+            reply, self.gated = self.gated, None
+            self._late(reply)
 
     def _late(self, reply: bytes) -> None:
         if self.closed:

@@ -6,9 +6,11 @@ The first output line is `listening ADDRESS:PORT`. Rules come from --at, --on an
 and are changed at run time through the control socket: one JSON object a line, one JSON object back.
 
     {"rules": ["at ekey=rst", ...]}   replace all rules; connections that are stalled stay so
-    {"stats": true}                   counters: pid, open, accepted, executed, deepest, rules
+    {"stats": true}                   counters: pid, open, accepted, executed, deepest, gated, rules
     {"end": "rst" | "close"}          end every connection
     {"say": "text"}                   send a line nobody asked for on every connection
+    {"release": "text"}               send the replies that `gate` holds back for requests with this text in them
+    {"only": N, ...}                  these three concern the Nth connection alone
     {"listen": true | false}          take the address again, or give it up (connects are refused)
     {"deaf": true | false}            the kernel drops whatever comes for it, unacknowledged: the cable is cut
 
@@ -214,7 +216,9 @@ class Lond:
             if "deaf" in order:
                 for sock in [*([self.listener] if self.listener else []), *(c.sock for c in self.connections)]:
                     set_deaf(sock, bool(order["deaf"]))
-            for connection in list(self.connections):
+            for connection in [one for one in self.connections if order.get("only", one.number) == one.number]:
+                if "release" in order:
+                    connection.release(str(order["release"]).encode("latin-1"))
                 if "say" in order:
                     connection.send(str(order["say"]).encode("latin-1") + b"\n")
                 if "end" in order:
@@ -231,6 +235,7 @@ class Lond:
             "accepted": self.accepted,
             "executed": self.executed,
             "deepest": self.deepest,
+            "gated": sum(connection.gated is not None for connection in self.connections),
             "rules": [[rule.text, rule.hits, rule.acted] for rule in self.script.rules],
         }
 

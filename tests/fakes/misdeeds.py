@@ -45,6 +45,7 @@ ACTIONS = {
     "half-rst": "the same, then the connection is reset",
     "half-close": "the same, then the connection is closed",
     "late": "the reply comes ARGUMENT ms late and holds up the connection",
+    "gate": "the reply waits for the order `release` and holds up the connection",
     "drip": "the reply comes byte by byte, one every ARGUMENT ms, and so does all that follows",
     "slice": "the reply and all that follows go out in writes of ARGUMENT bytes",
     "twice": "the reply is sent twice in one write",

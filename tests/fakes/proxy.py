@@ -12,7 +12,9 @@ through the control socket, one JSON object a line, and hold for the open connec
     {"deaf": true}        the line to the client is cut: nothing that it sends is acknowledged
     {"flip": N}           flip the lowest bit of the Nth byte from now on, counted over both ways; once
     {"end": "rst"}        end every connection with a reset ("close": in order)
-    {"stats": true}       pid, open, accepted, bytes up and down
+    {"kill_ms": N}        about every N ms cut one connection, drawn by lot, anywhere in what it carries next, one
+                          way or the other, by a reset or in order (0: no more)
+    {"stats": true}       pid, open, accepted, killed, used (connections that carried USED_BYTES), bytes
 
 An end of file is passed on only when what stood before it is through.
 """
@@ -24,6 +26,8 @@ import contextlib
 import ctypes
 import heapq
 import itertools
+import os
+import random
 import selectors
 import signal
 import socket
@@ -38,6 +42,7 @@ from tests.fakes.cut import set_deaf
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 RECV_BYTES = 65536
 HELD_BYTES = 1 << 20  # of one direction; beyond it the sender waits
+USED_BYTES = 4096  # upwards; the opening dialogue is a tenth of it
 PR_SET_PDEATHSIG = 1
 
 
@@ -52,6 +57,8 @@ class Way:
         self.ended = False  # the source has sent its end of file
         self.told = False  # and the target knows
         self.next_at = 0.0  # not before this time may the next write be
+        self.carried = 0
+        self.doomed = False  # what comes next is cut anywhere, and the connection with it
 
 
 class Proxy:
@@ -63,7 +70,9 @@ class Proxy:
         self.slice = self.pause_ms = 0
         self.flip = -1
         self.swallow = self.block = False
-        self.accepted = 0
+        self.kill_ms = 0
+        self.kill_at = 0.0
+        self.accepted = self.killed = self.used = 0
         self.bytes = {"up": 0, "down": 0}
         self.pairs: list[tuple[Way, Way]] = []
         self.timers: list[tuple[float, int]] = []
@@ -127,6 +136,10 @@ class Proxy:
                 self._pass_end(writing)
             except BlockingIOError:
                 pass
+            except ConnectionAbortedError:
+                self.killed += 1
+                self._drop(up, down, random.choice(("rst", "close")))
+                return
             except OSError:
                 self._drop(up, down, "rst")
                 return
@@ -141,6 +154,11 @@ class Proxy:
         data = bytearray(way.source.recv(RECV_BYTES))
         way.ended = not data
         self.bytes[way.name] += len(data)
+        used, way.carried = way.carried > USED_BYTES, way.carried + len(data)
+        self.used += way.name == "up" and way.carried > USED_BYTES and not used
+        if way.doomed and data:
+            way.target.send(way.held + data[: random.randrange(len(data))])
+            raise ConnectionAbortedError
         if 0 <= self.flip < len(data):
             data[self.flip] ^= 1
         self.flip = max(-1, self.flip - len(data))
@@ -164,6 +182,13 @@ class Proxy:
                 self.selector.unregister(sock)
             self._end(sock, how)
 
+    def _kill(self) -> None:
+        """Doom one connection, and say when the next one is due."""
+        self.kill_at = time.monotonic() + random.uniform(0, self.kill_ms / 500)
+        left = [pair for pair in self.pairs if not (pair[0].doomed or pair[1].doomed)]
+        if left:
+            random.choice(random.choice(left)).doomed = True
+
     @staticmethod
     def _end(sock: socket.socket, how: str) -> None:
         if how == "rst":
@@ -173,7 +198,7 @@ class Proxy:
 
     def _obey(self, orders: dict[str, object]) -> dict[str, object]:
         """Carry out one line of orders and return the answer."""
-        known = {"slice", "pause_ms", "swallow", "block", "flip"}
+        known = {"slice", "pause_ms", "swallow", "block", "flip", "kill_ms"}
         if set(orders) - known - {"end", "stats", "deaf"}:
             return {"error": f"unknown order, known: {' '.join(sorted(known))} deaf end stats"}
         for up, _down in self.pairs if "deaf" in orders else []:
@@ -185,14 +210,19 @@ class Proxy:
                 self._drop(up, down, str(orders["end"]))
             else:
                 self._watch(up, down)
-        return {"open": len(self.pairs), "accepted": self.accepted, **self.bytes}
+        counts = {"accepted": self.accepted, "killed": self.killed, "used": self.used}
+        return {"pid": os.getpid(), "open": len(self.pairs), **counts, **self.bytes}
 
     def run(self) -> None:
         """Pass on until a signal ends the process."""
         while True:
-            wait_s = max(0.0, self.timers[0][0] - time.monotonic()) if self.timers else None
+            due_at = [self.timers[0][0]] if self.timers else []
+            due_at += [self.kill_at] if self.kill_ms else []
+            wait_s = max(0.0, min(due_at) - time.monotonic()) if due_at else None
             for key, mask in self.selector.select(wait_s):
                 key.data(mask)
+            if self.kill_ms and self.kill_at <= time.monotonic():
+                self._kill()
             due = False
             while self.timers and self.timers[0][0] <= time.monotonic():
                 heapq.heappop(self.timers)
