@@ -9,19 +9,20 @@ they hang up, at most loncHandover), CLOSING (nobody is asked any more, everythi
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from enum import IntEnum
 
 from lonc import __version__
 from lonc.child.connection import Clients
 from lonc.child.context import ChildContext
+from lonc.child.demand import Demand
 from lonc.child.flush import Flush
-from lonc.child.redial import Redial
+from lonc.child.links import Links
+from lonc.child.outage import Outage
 from lonc.child.report import Report
 from lonc.child.resolver import Resolver
-from lonc.child.timers import NEVER, Timer, Timers
-from lonc.child.uplink import NO_CONNECTION, UNRESOLVED, Uplink
+from lonc.child.timers import Timer, Timers
+from lonc.child.uplink import Owner, Uplink
 from lonc.child.users import allowed_uids
 from lonc.delayed import DelayedQueue
 from lonc.errors import ExitCode
@@ -62,24 +63,25 @@ class Child:
         self.code = ExitCode.OK
         self.attempts = context.attempts
         self.debug = False
-        self.redial = Redial(config.redial_max_s, self.loop.now)
-        self.last_failure = ""
-        self._tired = False  # the outage has lasted long enough: the next dial that fails is the last
         self.warnings = RepeatedWarnings(context.clock)
         self.relay = self._make_relay()
-        self.uplink = Uplink(
-            self, config, self.host, VERSION,
-            loop=self.loop, relay=self.relay, timers=self.timers, resolver=Resolver(self.loop),
+        self.links = Links(
+            self, config, self._make_uplink, loop=self.loop, relay=self.relay, timers=self.timers
         )  # fmt: skip
+        self.outage = Outage(self)
+        self.demand = Demand(self)
         self.clients = self._make_clients()
         self.flush = self._make_flush()
         self.report = Report(self)
         self._actions: dict[Timer, Callable[[], None]] = {
             Timer.UPKEEP: self._upkeep,
-            Timer.DIAL: self._dial,
-            Timer.LINK: self.uplink.tick,
-            Timer.PEER: self.uplink.look_after_peer,
-            Timer.GIVE_UP: self._give_up,
+            Timer.DIAL: self.outage.dial,
+            Timer.LINK: self.links.tick,
+            Timer.PEER: self.links.look_after_peer,
+            Timer.SPREAD: lambda: None,  # the turn itself looks (serve)
+            Timer.IDLE: self.links.close_idle,
+            Timer.ALONE: self.demand.look,
+            Timer.GIVE_UP: self.outage.give_up,
             Timer.FLUSH: lambda: self.flush.advance(self.loop.now),
             Timer.BOARD: self._write_board,
             Timer.ACCEPT: self.clients.resume,
@@ -94,7 +96,12 @@ class Child:
             pipeline=config.pipeline, request_timeout_s=config.request_timeout_s,
             delayed_timeout_s=config.delayed_timeout_s, grace_s=config.grace_s,
             max_line_bytes=config.max_line_bytes, client_buffer_bytes=config.client_buffer_bytes,
-            now=self.loop.now,
+            now=self.loop.now, spread_after_s=config.spread_after_ms / 1000,
+        )  # fmt: skip
+
+    def _make_uplink(self, owner: Owner) -> Uplink:
+        return Uplink(
+            owner, self.config, self.host, VERSION, loop=self.loop, relay=self.relay, resolver=Resolver(self.loop)
         )  # fmt: skip
 
     def _make_clients(self) -> Clients:
@@ -124,15 +131,15 @@ class Child:
         """Take the first step: dial, accept, report. Signal handlers are set by the caller."""
         self.loop.watch(self.context.lifeline_fd, self._parent_is_gone)
         self.clients.resume()
-        self._set_give_up()
-        self.timers.set(Timer.DIAL, self.loop.now)
+        self.outage.begin()
+        self.demand.begin()
         self.report.read_wishes()
         self._upkeep()
         self.report.show_title()
 
     def serve(self) -> ExitCode:
         """Serve until the end; return how it ended."""
-        loop, relay, timers = self.loop, self.relay, self.timers
+        loop, relay, timers, links = self.loop, self.relay, self.timers, self.links
         board_mark = relay.activity
         while self.stage is not Stage.GONE:
             now = loop.turn(min(timers.next, relay.wake_at))
@@ -143,8 +150,9 @@ class Child:
                     self._actions[timer]()
             if self.flush.busy:
                 self.flush.advance(now)
-            if relay.lane.box or self.uplink.link.state is not LinkState.READY:
-                self.uplink.push()
+            if links.may_grow:
+                links.spread(now)
+            links.push()
             while relay.dirty:
                 self._attend()
             if relay.activity != board_mark:
@@ -152,6 +160,8 @@ class Child:
                 timers.sooner(Timer.BOARD, now + BOARD_S)
             if relay.transactions or relay.complaints:
                 self._tell_of_replies()
+            if relay.link_wanted:
+                self.demand.wake()
             if relay.close_asked or self.stage is not Stage.SERVING:
                 self._climb()
         return self.code
@@ -176,69 +186,72 @@ class Child:
 
     def _relay_due(self) -> None:
         grace = self.relay.grace_until
-        late = self.relay.tick(self.loop.now)
-        if late is not None:
+        for lane, late in self.relay.tick(self.loop.now):
             self.log.write(f"Timeout: {shown_command(late.line)}", Severity.WARNING)
-            self.uplink.close("timeout", "a request was not answered in time")
-        if grace is not None and self.relay.grace_until is None and not self.relay.lane.ready:
+            self.links.close_lane(lane, "timeout", "a request was not answered in time")
+        if grace is not None and self.relay.grace_until is None and not self.relay.ready:
             self.report.state_changed()  # dead, as the title has it
 
-    # --- what the link tells --------------------------------------------------------------------------
+    # --- what the links tell --------------------------------------------------------------------------
 
-    def link_note(self, note: Note) -> None:
-        """Log what the dialogue tells."""
+    def link_note(self, note: Note, *, first: bool) -> None:
+        """Log what the dialogue tells; of further links only what is worth a warning."""
         if note.warning:
             self.warn(note.text)
-        else:
+        elif first or self.debug:
             self.log.write(note.text)
 
-    def link_ready(self, version: str) -> None:
+    def link_ready(self, version: str, *, first: bool) -> None:
         """A link is READY: delayed messages first, then whoever waits."""
-        now = self.loop.now
-        self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
-        self.redial.ready(now)
-        self.last_failure, self._tired = "", False
-        self.log.status = f"Online, version {version}" if version else "Online"
-        self.log.write(f"{self.host.id} online")
-        self.warnings.forget(f"{self.host.id} dial")
+        if first:
+            self.outage.over()
+            self.log.status = f"Online, version {version}" if version else "Online"
+            self.log.write(f"{self.host.id} online")
+            self.warnings.forget(f"{self.host.id} dial")
+        else:
+            self.log.write(f"{self.host.id}: {len(self.relay.ready)} links")
         self.report.state_changed()
         if self.stage < Stage.LEAVING:
-            self.flush.look(now, force=True)
+            self.flush.look(self.loop.now, force=True)
 
-    def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
-        """The link or a dial is over: tell it, and dial again when the time has come."""
-        now = self.loop.now
-        self.last_failure = f"{reason}: {detail}"
+    def link_lost(self, reason: str, detail: str, *, was_ready: bool, last: bool) -> None:
+        """A link or a dial is over: tell it; without a READY link, dial again when the time has come."""
+        self.outage.last_failure = f"{reason}: {detail}"
         if was_ready:
-            self.log.status = "Link lost"
-            ordered = self.stage >= Stage.CLOSING or self.report.paused
-            severity = Severity.NONE if ordered else Severity.CRITICAL
-            self.log.write(f"Link to {self.host.id} lost: {detail}", severity)
-            self.flush.link_lost(now)
-            self._set_give_up()
-            dial_at = self.redial.lost(now, random.random())
+            self._tell_lost(detail, last=last)
+            if last or self.flush.cut:
+                self.flush.link_lost(self.loop.now)
+            if last:
+                self.outage.link_lost()
+            elif self.stage < Stage.LEAVING:
+                self.flush.look(self.loop.now, force=True)
+        elif last:
+            self.outage.dial_failed(reason, detail)
         else:
-            self._tell_failed_dial(reason, detail, self.redial.outage_s(now))
-            dial_at = self.redial.failed(now, random.random())
-            if self._tired:
-                self.timers.set(Timer.GIVE_UP, now)
-        if self.stage < Stage.CLOSING and not self.report.paused:
-            self.timers.set(Timer.DIAL, dial_at)
+            text = f"No further link to {self.host.id}: {detail}"
+            self.warn(text, reason=f"{reason} {detail}", about="further link")
         self.report.state_changed()
 
-    def _tell_failed_dial(self, reason: str, detail: str, outage_s: float) -> None:
-        connected = reason not in (NO_CONNECTION, UNRESOLVED) and not detail.startswith("no connection")
-        words = "Init failed" if connected else f"Couldn't connect to {self.host.id}"
-        self.log.status = "Trying to connect"
-        self.warn(f"{words} ({outage_s:.0f} secs): {detail}", reason=f"{words} {reason} {detail}", about="dial")
+    def _tell_lost(self, detail: str, *, last: bool) -> None:
+        ordered = self.stage >= Stage.CLOSING or self.report.paused
+        severity = Severity.NONE if ordered else Severity.CRITICAL
+        if last:
+            self.log.status = "Link lost"
+            self.log.write(f"Link to {self.host.id} lost: {detail}", severity)
+        else:
+            left = len(self.relay.ready)
+            self.log.write(f"Link to {self.host.id} lost, {left} left: {detail}", severity)
 
     def link_farewell(self, answer: str) -> None:
-        """lond has answered `exit`, or not in time: leave."""
+        """lond has answered `exit`, or not in time: leave, if that was the last link of a child that ends."""
         self.log.write(f"Closing {self.host.id}: {answer or 'no answer'}")
-        self._leave()
+        if self.stage is not Stage.LEAVING:
+            self.report.state_changed()
+        elif not self.links.count:
+            self._leave()
 
     def link_moved(self, old: LinkState, new: LinkState) -> None:
-        """The link changed its state: the scoreboard shows where it stands, or hangs, a moment later."""
+        """A link changed its state: the scoreboard shows where it stands, or hangs, a moment later."""
         self.timers.sooner(Timer.BOARD, self.loop.now + BOARD_S)
         if self.debug:
             self.log.write(f"Link {old.value} -> {new.value}")
@@ -250,71 +263,51 @@ class Child:
             self.log.write(line, Severity.WARNING)
 
     def _message_unanswered(self) -> None:
-        self.uplink.close("no_reply", "a delayed message was not answered")
+        if self.relay.delayed_lane is not None:
+            self.links.close_lane(self.relay.delayed_lane, "no_reply", "a delayed message was not answered")
 
-    # --- dialing --------------------------------------------------------------------------------------
+    # --- links are wanted, or not ---------------------------------------------------------------------
 
-    def _dial(self) -> None:
-        self.timers.clear(Timer.DIAL)
-        if self.uplink.state is LinkState.DOWN:
-            self.redial.dialed(self.loop.now)
-            self.uplink.dial()
-            self.report.state_changed()
+    @property
+    def wants_links(self) -> bool:
+        """Return whether the peer is to be dialed when there is no link."""
+        return self.stage < Stage.CLOSING and not self.report.paused
 
-    def next_try(self) -> float:
-        """Return when the peer is dialed next (monotonic seconds), 0.0 when no dial is due."""
-        at = self.timers.at(Timer.DIAL)
-        return at if at < NEVER else 0.0
-
-    def redial_now(self) -> None:
-        """Dial at once if a pause is running (USR1, a peer that is said to be back)."""
-        if self.timers.at(Timer.DIAL) < NEVER:
-            self.redial.hurry()
-            self._dial()
+    @property
+    def serving(self) -> bool:
+        """Return whether nothing has ended or paused this child's work."""
+        return self.stage is Stage.SERVING and not self.report.paused
 
     def pause(self) -> None:
         """Have no link until resume(): every request is answered con_lost, delayed messages stay."""
-        self.timers.clear(Timer.DIAL, Timer.GIVE_UP)
-        self.uplink.close("paused", "paused by the operator")
-        self.relay.grace_until = None
+        self.outage.suspend()
+        self.links.close("paused", "paused by the operator")
+        self.relay.grace_until, self.relay.asleep = None, False
         self.relay.quit_waiting()
         self.report.state_changed()
 
     def resume(self) -> None:
         """Dial again after pause()."""
-        self.redial.again(self.loop.now)
-        self._set_give_up()
-        self._dial()
-
-    def _set_give_up(self) -> None:
-        self._tired = False
-        if self.config.max_attempts:
-            pause = random.uniform(self.config.retry_min_s, max(self.config.retry_min_s, self.config.retry_max_s))
-            self.timers.set(Timer.GIVE_UP, self.loop.now + pause)
-
-    def _give_up(self) -> None:
-        if self.uplink.state is not LinkState.DOWN:
-            self._tired = True  # it may be the dial under way that reaches the peer
-        elif self.stage is Stage.SERVING and not self.report.paused:
-            self.log.write(f"Giving up on {self.host.id} for now: {self.last_failure}", Severity.WARNING)
-            self.finish(ExitCode.GAVE_UP)
+        self.outage.start()
 
     # --- upkeep ---------------------------------------------------------------------------------------
 
     def _upkeep(self) -> None:
         now = self.loop.now
         self.timers.set(Timer.UPKEEP, now + min(UPKEEP_S, self.config.delayed_scan_s))
-        self.redial.count_ready(now)
-        if self.attempts and self.redial.longest_ready_s >= self.config.stable_after_s:
+        redial = self.outage.redial
+        redial.count_ready(now)
+        if self.attempts and redial.longest_ready_s >= self.config.stable_after_s:
             self.attempts = 0
             self.report.state_changed()
         self.flush.look(now)
+        self.demand.wake_for_messages()
         self._write_board()
 
     def _write_board(self) -> None:
         self.timers.clear(Timer.BOARD)
         self.report.write_board()
-        self.uplink.watch_peer()
+        self.links.watch_peer()
 
     def _be_quiet(self) -> None:
         self.debug = False
@@ -357,13 +350,13 @@ class Child:
             self._stop_asking()
         if self.stage in (Stage.DRAINING, Stage.CLOSING) and not self.clients.open:
             self._stop_asking()
-            if self.uplink.state is not LinkState.READY:
+            if not self.relay.ready:
                 self._leave()
             elif self.relay.quiet and not self.flush.busy:
                 self.stage = Stage.LEAVING
                 self.timers.sooner(Timer.STOP, self.loop.now + FAREWELL_S)
-                self.uplink.farewell()
-                self.uplink.push()
+                self.links.farewell()
+                self.links.push()
 
     def finish(self, code: ExitCode) -> None:
         """End now: what waits is answered con_lost as far as clients take it, and the child leaves."""
@@ -373,11 +366,11 @@ class Child:
 
     def _stop_now(self) -> None:
         if self.stage >= Stage.LEAVING:
-            self.uplink.close("timeout", "no answer to exit")  # tells link_farewell
+            self.links.close("timeout", "no answer to exit")  # tells link_farewell
             self._leave()
             return
         self.stage = Stage.CLOSING
-        self.uplink.close("ending", "the child ends")
+        self.links.close("ending", "the child ends")
         self.relay.grace_until = None
         self.relay.quit_waiting()
         self.clients.stop_asking()
@@ -389,6 +382,6 @@ class Child:
     def _leave(self) -> None:
         if self.stage is not Stage.GONE:
             self.stage = Stage.GONE
-            self.uplink.close("ending", "the child ends")
-            self.redial.count_ready(self.loop.now)
+            self.links.close("ending", "the child ends")
+            self.outage.redial.count_ready(self.loop.now)
             self.report.write_board()

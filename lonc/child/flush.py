@@ -95,7 +95,7 @@ class Flush:
             return  # the look at the end of this run finds what is new
         seen = self._queue.look(now, force=force)
         self._tell(seen)
-        if self._relay.lane.ready:
+        if self._relay.ready:
             if self._going_on:
                 self._begin(seen, now)
             else:
@@ -176,7 +176,7 @@ class Flush:
             reply = self._relay.delayed_replies.pop(0)
             if self._in_flight:
                 self._answered(self._in_flight.popleft(), reply, now)
-        if not self._relay.lane.ready:
+        if not self._relay.ready:
             return
         if self.state is FlushState.LOCKING:
             self._lock(now)
@@ -188,6 +188,11 @@ class Flush:
             self._no_reply()  # a new link serves the clients; this is counted as one more without a reply
         elif self.state is FlushState.SENDING:
             self._send(now)
+
+    @property
+    def cut(self) -> bool:
+        """Return whether the link that messages are in flight on is gone, while there may be others."""
+        return bool(self._in_flight) and self._relay.delayed_lane is None
 
     @property
     def busy(self) -> bool:

@@ -37,7 +37,7 @@ def _report(child: Child) -> None:
     child.report.show_title()
     child.report.append_status()
     child.report.read_wishes()
-    child.redial_now()
+    child.outage.redial_now()
     child.flush.look(child.loop.now, force=True)
 
 

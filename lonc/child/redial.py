@@ -71,6 +71,11 @@ class Redial:
             return now
         return self.failed(now, chance)
 
+    def rest(self, now: float) -> None:
+        """Note that there is no link because nobody wants one: neither READY nor an outage."""
+        self.count_ready(now)
+        self.since = self.ready_since = None
+
     def failed(self, now: float, chance: float) -> float:
         """Return when to dial again after a dial that failed."""
         self._pause_s = redial_delay_s(self.outage_s(now), self._pause_s, self._limit_s, chance)

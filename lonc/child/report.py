@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lonc.child.uplink import Uplink
 from lonc.child.wishes import DEBUG, PAUSED, wishes_for
 from lonc.system.clock import ctime
 from lonc.system.logs import Severity
@@ -15,6 +16,13 @@ from lonc.wire.link import LinkState
 
 if TYPE_CHECKING:
     from lonc.child.child import Child
+
+
+def connection_state(uplink: Uplink) -> str:
+    """Return the state of a link in loncnew's words (spec files.md 5)."""
+    if uplink.state is not LinkState.READY or not uplink.lane.in_flight:
+        return uplink.step
+    return "SendingRequest" if uplink.lane.box else "ReceivingReply"
 
 
 class Report:
@@ -32,7 +40,8 @@ class Report:
     @property
     def dead(self) -> bool:
         """Return whether there is no link and the grace is over, so that every request is lost."""
-        return not self._child.relay.lane.ready and self._child.relay.grace_until is None
+        relay = self._child.relay
+        return not relay.ready and not relay.asleep and relay.grace_until is None
 
     def state_changed(self) -> None:
         """Show a new state at once in the title and on the scoreboard."""
@@ -46,9 +55,9 @@ class Report:
         if self.dead:
             title = f"lonc: {child.host.id} >>> DEAD !!!! <<<"
         else:
-            count = 1 if child.uplink.link.state is not LinkState.DOWN else 0
             left = max(0, child.config.max_attempts - child.attempts)
-            title = f"lonc: {child.host.id} Connection count: {count} Retries remaining: {left} (insecure)"
+            count = f"Connection count: {child.links.count}"
+            title = f"lonc: {child.host.id} {count} Retries remaining: {left} (insecure)"
         if title != self._title:
             self._title = title
             set_title(f"{title} {ctime(self._since_wall)}")
@@ -58,43 +67,41 @@ class Report:
         child = self._child
         trouble = append_block(
             child.config.status_path,
-            ProcessLine(
-                os.getpid(), child.host.id, child.log.status_text, child.log.last_line, child.log.trouble
-            ),
+            ProcessLine(os.getpid(), child.host.id, child.log.status_text, child.log.last_line, child.log.trouble),
             files=child.context.files,
-            connections=[self.connection_state()],
+            connections=self._connection_states(),
         )
         if trouble:
             child.warn(f"Status file: {trouble}")
 
-    def connection_state(self) -> str:
-        """Return the state of the link in loncnew's words (spec files.md 5)."""
-        child = self._child
-        lane = child.relay.lane
-        if child.uplink.state is not LinkState.READY or not lane.in_flight:
-            return child.uplink.step
-        return "SendingRequest" if lane.box else "ReceivingReply"
+    def _connection_states(self) -> list[str]:
+        """Return the state of every link that is not DOWN; of the one to show when all are."""
+        links = self._child.links
+        up = [uplink for uplink in links.uplinks if uplink.state is not LinkState.DOWN]
+        return [connection_state(uplink) for uplink in up or [links.shown]]
 
     # --- scoreboard -----------------------------------------------------------------------------------
 
     def write_board(self) -> None:
         """Write this child's part of its slot; a beat as well."""
         child = self._child
-        relay, uplink, now = child.relay, child.uplink, child.loop.now
+        relay, shown, now = child.relay, child.links.shown, child.loop.now
+        uplinks, redial = child.links.uplinks, child.outage.redial
         counters = relay.counters
         child.context.board.write_child(
             child.context.slot,
             ChildRecord(
                 pid=os.getpid(),
-                state=child.uplink.state.value,
-                step=self.connection_state(),
+                state=shown.state.value,
+                step=connection_state(shown),
                 since=self._since_wall,
-                why=child.last_failure,
-                address=uplink.address,
-                version=uplink.link.peer_version,
+                why=child.outage.last_failure,
+                address=shown.address,
+                version=shown.link.peer_version,
                 beat=now,
                 clients=len(child.clients.open),
-                in_flight=len(relay.lane.in_flight),
+                links=len(relay.ready),
+                in_flight=relay.in_flight,
                 queued=len(relay.queue),
                 delayed=child.flush.waiting,
                 oldest_delayed=child.flush.oldest_wall or 0.0,
@@ -102,14 +109,14 @@ class Report:
                 replies=counters.replies,
                 con_lost=counters.con_lost,
                 rejected=counters.rejected + child.flush.rejected,
-                bytes_in=uplink.bytes_in,
-                bytes_out=uplink.bytes_out,
-                links_opened=uplink.opened,
+                bytes_in=sum(uplink.bytes_in for uplink in uplinks),
+                bytes_out=sum(uplink.bytes_out for uplink in uplinks),
+                links_opened=sum(uplink.opened for uplink in uplinks),
                 delayed_sent=child.flush.sent,
-                ready_since=child.redial.ready_since or 0.0,
-                longest_ready_s=child.redial.longest_ready_s,
+                ready_since=redial.ready_since or 0.0,
+                longest_ready_s=redial.longest_ready_s,
                 latency_us=counters.latency_us,
-                next_try=child.next_try(),
+                next_try=child.outage.next_try(),
                 lost_lines=child.log.lost,
                 last_line=child.log.last_line,
             ),

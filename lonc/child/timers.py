@@ -15,6 +15,9 @@ class Timer(Enum):
     DIAL = auto()  # dial again
     LINK = auto()  # the time limit of connecting, of a dialogue step, or of the farewell
     PEER = auto()  # requests are in flight: see whether the peer still takes them
+    SPREAD = auto()  # requests may have waited long enough for a further link
+    IDLE = auto()  # a link may have been idle for long enough to be closed
+    ALONE = auto()  # on demand: nobody may have needed this child for long enough
     GIVE_UP = auto()  # the outage has lasted as long as the pause of the original
     FLUSH = auto()  # a young message becomes old, or the flush lock is asked for again
     BOARD = auto()  # counters go to the scoreboard, at most every 100 ms

@@ -1,4 +1,4 @@
-"""The one link of a child: dialing, the socket under `wire.link`, and the one door out of it.
+"""One link of a child: dialing, the socket under `wire.link`, and the one door out of it.
 
 A dial is: resolve the name if there is one, then try its addresses in turn. What came of it, and of the
 dialogue, reaches the owner by three calls: `ready`, `lost` and `farewell`. The socket is non-blocking from
@@ -13,8 +13,7 @@ import socket
 from typing import Protocol
 
 from lonc.child.resolver import Address, Resolver, numeric
-from lonc.child.tcp import LOOKS_PER_LIMIT, LinkSocketWatch
-from lonc.child.timers import Timer, Timers
+from lonc.child.tcp import LinkSocketWatch
 from lonc.config import Config, Host
 from lonc.loop import READ, WRITE, Loop
 from lonc.relay import Relay
@@ -32,30 +31,39 @@ UNRESOLVED = "unresolved"
 class Owner(Protocol):
     """What the owner of a link is told."""
 
-    def link_moved(self, old: LinkState, new: LinkState) -> None:
+    def link_deadline(self) -> None:
+        """The deadline of the link has changed."""
+
+    def link_moved(self, uplink: Uplink, old: LinkState, new: LinkState) -> None:
         """The state of the link has changed."""
 
-    def link_note(self, note: Note) -> None:
+    def link_note(self, uplink: Uplink, note: Note) -> None:
         """Log what the dialogue has to tell."""
 
-    def link_ready(self, version: str) -> None:
+    def link_ready(self, uplink: Uplink, version: str) -> None:
         """The link is READY; nothing has been sent on it."""
 
-    def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
+    def link_lost(self, uplink: Uplink, reason: str, detail: str, was_ready: bool) -> None:
         """The link, or the dial, is over; the relay has been told."""
 
-    def link_farewell(self, answer: str) -> None:
+    def link_farewell(self, uplink: Uplink, answer: str) -> None:
         """The link was closed in order; lond said `answer`, perhaps nothing."""
 
 
 class Uplink:
-    """The link to one peer. address: numeric, the one in use or tried last; '' before the first."""
+    """One link to the peer.
+
+    lane: its part of the relay. address: numeric, the one in use or tried last; '' before the first.
+    deadline: when tick() is due, None while no time limit runs.
+    """
 
     def __init__(
         self, owner: Owner, config: Config, host: Host, version: bytes, *, loop: Loop, relay: Relay,
-        timers: Timers, resolver: Resolver,
+        resolver: Resolver,
     ) -> None:  # fmt: skip
+        self.lane = relay.add_lane()
         self.address = ""
+        self.deadline: float | None = None
         self.opened = 0  # links that became READY
         self.bytes_in = 0
         self.bytes_out = 0
@@ -69,7 +77,6 @@ class Uplink:
         self._host = host
         self._loop = loop
         self._relay = relay
-        self._timers = timers
         self._resolver = resolver
         self._sock: socket.socket | None = None
         self._tcp: LinkSocketWatch | None = None
@@ -99,7 +106,7 @@ class Uplink:
             self._try_all([given])
             return
         self._resolving = True
-        self._timers.set(Timer.LINK, self._loop.now + self._config.connect_timeout_s)
+        self._set_deadline(self._loop.now + self._config.connect_timeout_s)
         try:
             asked = self._resolver.ask(self._host.name, self._resolved)
         except OSError as error:
@@ -118,11 +125,11 @@ class Uplink:
     def _dial_known(self, problem: str) -> None:
         """Try the addresses last known; without any this dial has failed because of `problem`."""
         self._resolving = False
-        self._timers.clear(Timer.LINK)
+        self._set_deadline(None)
         if self._good:
             self._try_all(list(self._good))
         else:
-            self._owner.link_lost(UNRESOLVED, f"{self._host.name} does not resolve: {problem}", False)
+            self._owner.link_lost(self, UNRESOLVED, f"{self._host.name} does not resolve: {problem}", False)
 
     def _try_all(self, addresses: list[Address]) -> None:
         self._addresses = addresses
@@ -182,8 +189,8 @@ class Uplink:
         """Hand replies on, unless there are more than requests that have wholly left: P8, nobody's reply is
         ever given to somebody who asked after it. The beginning of one that nobody can wait for counts too.
         """
-        lane = self._relay.lane
-        if len(lines) > lane.answerable or (lines and not self._relay.replies(lines, self._loop.now)):
+        lane = self.lane
+        if len(lines) > lane.answerable or (lines and not self._relay.replies(lane, lines, self._loop.now)):
             self._fail(OUT_OF_STEP, "a reply that nobody asked for")
         elif self.link.reply_buffer.partial and not lane.answerable:
             self._fail(OUT_OF_STEP, "part of a reply that nobody asked for")
@@ -196,12 +203,12 @@ class Uplink:
         if due:
             self._talk.fresh.append(due)
         talking = bool(self._talk)
-        box = self._talk if talking else self._relay.lane.box
+        box = self._talk if talking else self.lane.box
         if box and not self._send(self._sock, box):
             return
         if talking and not box:
             self.link.sent(self._loop.now)
-            self._set_deadline()
+            self._set_deadline(self.link.next_deadline())
         self._watch(READ | WRITE if box else READ)
 
     def _send(self, sock: socket.socket, box: Outbox) -> bool:
@@ -248,20 +255,14 @@ class Uplink:
         else:
             self._handle(self.link.tick(self._loop.now))
 
-    def watch_peer(self) -> None:
-        """While requests are in flight: have the peer looked after in a while, unless that is due already."""
-        if self._relay.lane.in_flight:
-            self._timers.sooner(Timer.PEER, self._loop.now + self._config.keepalive_s / LOOKS_PER_LIMIT)
-
     def look_after_peer(self) -> None:
-        """End the link if its peer takes nothing and answers no probe either."""
+        """End the link if its peer takes nothing and answers no probe either (child/tcp.py)."""
         if self._tcp is not None and not self._tcp.peer_lives():
             self._fail(SOCKET_ERROR, "the peer takes nothing and answers no probes")
-        self.watch_peer()
 
     def farewell(self) -> None:
         """Say `exit` on a READY link with nothing in flight; link_farewell will follow."""
-        self._relay.link_lost(self._loop.now)
+        self._relay.link_lost(self.lane, self._loop.now)
         self._handle(self.link.close(self._loop.now))
 
     def close(self, reason: str, detail: str) -> None:
@@ -272,7 +273,7 @@ class Uplink:
         self._addresses = []  # or the end of this one would be the beginning of the next
         if self._resolving:
             self._resolving = False
-            self._timers.clear(Timer.LINK)
+            self._set_deadline(None)
         self._fail(reason, detail)
 
     def _fail(self, reason: str, detail: str) -> None:
@@ -282,7 +283,7 @@ class Uplink:
         # First the relay: it may need the key of this link to take back what was not sent.
         if self.link.state is LinkState.READY:
             self._was_ready = True
-            self._relay.link_lost(self._loop.now)
+            self._relay.link_lost(self.lane, self._loop.now)
         self._handle(self.link.lost(reason, detail, self._loop.now))
 
     def _drop_socket(self) -> None:
@@ -293,33 +294,31 @@ class Uplink:
         self._watching = 0
         self._talk.clear()
 
-    def _set_deadline(self) -> None:
-        deadline = self.link.next_deadline()
-        if deadline is None:
-            self._timers.clear(Timer.LINK)
-        else:
-            self._timers.set(Timer.LINK, deadline)
+    def _set_deadline(self, deadline: float | None) -> None:
+        if deadline != self.deadline:
+            self.deadline = deadline
+            self._owner.link_deadline()
 
     def _handle(self, events: list[LinkEvent]) -> None:
         """Carry out what the link says has happened, in order."""
-        self._set_deadline()
+        self._set_deadline(self.link.next_deadline())
         for event in events:
             match event:
                 case Note():
-                    self._owner.link_note(event)
+                    self._owner.link_note(self, event)
                 case Ready():
                     self.opened += 1
                     self._addresses = []
-                    self._relay.link_ready(self.link.encrypt, self.link.decrypt)
-                    self._owner.link_ready(event.peer_version)
+                    self._relay.link_ready(self.lane, self.link.encrypt, self.link.decrypt, self._loop.now)
+                    self._owner.link_ready(self, event.peer_version)
                 case Lost():
                     self._drop_socket()
                     self._lost(event)
                 case Farewell():
                     self._drop_socket()
-                    self._owner.link_farewell(event.answer)
+                    self._owner.link_farewell(self, event.answer)
                 case Moved():
-                    self._owner.link_moved(event.old, event.new)
+                    self._owner.link_moved(self, event.old, event.new)
 
     def _lost(self, event: Lost) -> None:
         """Try the next address, or tell the owner that this dial is over."""
@@ -328,4 +327,4 @@ class Uplink:
             self._try_next()
         else:
             self._addresses = []
-            self._owner.link_lost(event.reason, event.detail, was_ready)
+            self._owner.link_lost(self, event.reason, event.detail, was_ready)

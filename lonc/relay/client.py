@@ -7,9 +7,14 @@ request that was given up stays in the queue, so that replies still match, witho
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lonc.wire.lines import Line, LineBuffer
 from lonc.wire.outbox import Outbox
 from lonc.wire.words import ENCRYPT
+
+if TYPE_CHECKING:
+    from lonc.relay.lane import Lane
 
 
 class Client:
@@ -21,8 +26,11 @@ class Client:
         "dirty",
         "early",
         "finishing",
+        "full",
         "gone",
         "issued",
+        "lane",
+        "last",
         "plain",
         "queued",
         "turn",
@@ -35,7 +43,10 @@ class Client:
         self.issued = 0  # number of the next request
         self.turn = 0  # number of the next answer to go out
         self.early: dict[int, Line] = {}
+        self.lane: Lane | None = None  # the link that request `last` went to, when there were several
+        self.last = -1
         self.queued = 0  # bytes of its requests that wait in the relay's queue, newlines included
+        self.full = False  # more of it waits than may: it is read no further until that has changed
         self.plain = True  # nothing early, not gone: the hot path may write to the box directly
         self.finishing = False  # no more requests: closed when all is answered and taken
         self.gone = False  # closed; its answers are dropped
@@ -45,6 +56,15 @@ class Client:
     def waiting(self) -> int:
         """Return how many of its requests have no answer yet."""
         return self.issued - self.turn
+
+    @property
+    def bound(self) -> Lane | None:
+        """Return the link on which a request of this client is unanswered: the next one follows it there.
+
+        On one connection lond works in order; on two, a client's second request might overtake its first.
+        """
+        lane = self.lane
+        return lane if lane is not None and self.turn <= self.last and lane.ready else None
 
     @property
     def finished(self) -> bool:

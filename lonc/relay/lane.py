@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from lonc.errors import CipherError
 from lonc.relay.client import Client
-from lonc.wire.lines import Line
+from lonc.wire.lines import Line, whole
 from lonc.wire.outbox import Outbox
 from lonc.wire.words import ENCRYPT
 
@@ -24,7 +26,7 @@ class Sent(NamedTuple):
 
 
 class Queued(NamedTuple):
-    """A request that no link has been given yet."""
+    """A request that no link has been given yet. The queue holds plain tuples of this shape as well."""
 
     client: Client
     asked: float
@@ -55,16 +57,21 @@ def remembered(line: Line) -> bytes:
 
 
 class Lane:
-    """The two queues of one link: bytes on their way out, and requests whose replies are awaited."""
+    """One link as the relay sees it: bytes on their way out, requests whose replies are awaited, and its key.
 
-    __slots__ = ("box", "head_since", "in_flight", "ready", "window")
+    head_since: since when the first in flight is the first; with none in flight, when the last reply came.
+    """
+
+    __slots__ = ("box", "decrypt", "encrypt", "head_since", "in_flight", "ready", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.ready = False
         self.box = Outbox()
         self.in_flight: deque[tuple[Client, float, int, Line]] = deque()
-        self.head_since = 0.0  # since when the first in flight is the first
+        self.head_since = 0.0
+        self.encrypt: Callable[[bytes], bytes] = _no_link
+        self.decrypt: Callable[[bytes], bytes] = _no_link
 
     @property
     def open(self) -> bool:
@@ -76,16 +83,45 @@ class Lane:
         """Return how many requests have wholly left, so that a reply to them may have come."""
         return len(self.in_flight) - self.box.lines
 
-    def hand_over(self, entry: Queued, frame: Line, now: float) -> None:
-        """Put a request on the link; `frame` is what goes over the wire for it."""
+    def oldest(self) -> float | None:
+        """Return when the first request in flight was read, None when there is none."""
+        return self.in_flight[0][1] if self.in_flight else None
+
+    def hand_over(self, client: Client, asked: float, number: int, line: Line, now: float) -> None:
+        """Put a request on the link; one to be encrypted is encrypted here, with the key of this link."""
         if not self.in_flight:
             self.head_since = now
-        self.in_flight.append((entry.client, entry.asked, entry.number, remembered(entry.line)))
-        self.box.put(frame)
+        self.in_flight.append((client, asked, number, remembered(line)))
+        self.box.put(self.encrypt(whole(line)[len(ENCRYPT) :]) if is_encrypted(line) else line)
 
-    def unsent(self) -> list[tuple[Sent, bytes]]:
-        """Take back, in order, the requests of which no byte was taken, each with its line on the wire."""
-        lines = self.box.take_back()
-        entries = [Sent(*self.in_flight.pop()) for _ in lines]
+    def take_back(self) -> list[Queued]:
+        """Take back, in order, the requests of which no byte was taken, as they were asked."""
+        frames = self.box.take_back()
+        entries = [Sent(*self.in_flight.pop()) for _ in frames]
         entries.reverse()
-        return list(zip(entries, lines, strict=True))
+        return [
+            # What was encrypted becomes a request again: the next link has another key.
+            Queued(*entry[:3], ENCRYPT + self.decrypt(frame) if is_encrypted(entry.line) else frame)
+            for entry, frame in zip(entries, frames, strict=True)
+        ]
+
+
+def least_loaded(lanes: Iterable[Lane], stale_before: float) -> Lane | None:
+    """Return the lane with the fewest requests in flight, the first of several; None of no lanes.
+
+    A lane whose oldest request was read before `stale_before` is only taken when all are like that: lond is
+    at work on something slow there, and answers on one connection in order.
+    """
+    best: Lane | None = None
+    least = 0
+    for lane in lanes:
+        load = len(lane.in_flight)
+        if load and lane.in_flight[0][1] < stale_before:
+            load += 1 << 30
+        if best is None or load < least:
+            best, least = lane, load
+    return best
+
+
+def _no_link(_: bytes) -> bytes:
+    raise CipherError("no link, no key")

@@ -8,10 +8,13 @@ n-th reply on a link answers the n-th request on it, so `in_flight` is a plain q
 out of its middle (an answer nobody wants is dropped when it comes). What is in flight when a link is lost
 is answered con_lost; what no byte was sent of goes back to the front of the queue and waits, for the grace.
 
+There is a lane for each link; which of several a request goes to is decided in dispatch.py.
+
 The relay has no sockets. It changes boxes and lists clients in `dirty`; whoever owns the sockets looks at
 both once per turn. Every method that needs the time is given it: `now`, monotonic seconds, one per turn.
 
-Hot path: `client_data` for a read that is one whole line, and `replies`. Everything else is off that road.
+Hot path: `client_data` for a read that is one whole line, and `replies`; when the window is full, `_enqueue`
+and `_pump_one` (dispatch.py). Everything else is off that road.
 """
 
 from __future__ import annotations
@@ -20,71 +23,67 @@ from collections import deque
 from collections.abc import Callable
 
 from lonc.errors import CipherError
+from lonc.relay import deadlines
 from lonc.relay.client import Client
-from lonc.relay.counters import BUCKETS, Counters
-from lonc.relay.lane import Lane, Queued, Sent, head, is_encrypted
+from lonc.relay.counters import BUCKETS
+from lonc.relay.dispatch import Dispatch
+from lonc.relay.lane import Lane, Sent, head, is_encrypted
 from lonc.wire.lines import Line, length, whole
-from lonc.wire.words import CLOSE_EXIT, CON_LOST, ENCRYPT, PING
-
-# What one client may have waiting before it is read no further; one longer line is let in all the same.
-CLIENT_QUEUE_BYTES = 256 * 1024
-CLIENT_QUEUE_REQUESTS = 1024
+from lonc.wire.words import CLOSE_EXIT, ENCRYPT, PING
 
 _SPECIAL = (ENCRYPT, CLOSE_EXIT)
 _ENC = b"enc:"
 _LAST = BUCKETS - 1
-_NEVER = float("inf")
 
 
-class Relay:
-    """The relay of one peer. Limits are seconds, bytes, and (pipeline) requests in flight on a link."""
+class Relay(Dispatch):
+    """The relay of one peer. Limits are seconds, bytes, and (pipeline) requests in flight on a link.
+
+    asleep: the last link was closed because nobody needed it; the next request sets link_wanted.
+    """
 
     def __init__(
         self, *, pipeline: int, request_timeout_s: float, delayed_timeout_s: float, grace_s: float,
-        max_line_bytes: int, client_buffer_bytes: int, now: float,
+        max_line_bytes: int, client_buffer_bytes: int, now: float, spread_after_s: float = 0.02,
     ) -> None:  # fmt: skip
-        self.lane = Lane(pipeline)
-        self.queue: deque[Queued] = deque()
-        self.dirty: list[Client] = []  # clients to look at when the turn ends
-        self.counters = Counters()
+        super().__init__(
+            pipeline=pipeline, request_timeout_s=request_timeout_s, spread_after_s=spread_after_s,
+            client_buffer_bytes=client_buffer_bytes, wake_at=now + grace_s,
+        )  # fmt: skip
         self.delayed_client = Client(max_line_bytes)  # stands for the delayed directory in `in_flight`
         self.delayed_client.plain = False
+        self.delayed_lane: Lane | None = None  # delayed messages use one link, in order
         self.delayed_replies: list[Line | None] = []  # None: too long to keep, or not to be decoded
         self.close_asked = False  # a client said close_connection_exit
         self.complaints: list[str] = []  # about replies, for the log; whoever looks empties it
-        self.transactions: list[tuple[Line, float, int]] | None = None  # request, seconds, reply bytes
-        self.encrypt: Callable[[bytes], bytes] = _no_link
-        self.decrypt: Callable[[bytes], bytes] = _no_link
         self.grace_until: float | None = now + grace_s
-        self.wake_at = now + grace_s  # tick() has nothing to do before; it may then find nothing due
-        self._frozen = True  # no link, or delayed messages go first
-        self._hold_from: float | None = None  # requests read at or after wait for a young delayed message
-        self._direct = False  # the hot path may hand lines straight to the link
-        self._request_timeout_s = request_timeout_s
+        self.asleep = False
+        self.link_wanted = False
         self._delayed_timeout_s = delayed_timeout_s
         self._grace_s = grace_s
         self._max_line_bytes = max_line_bytes
-        self._client_buffer_bytes = client_buffer_bytes
 
     # --- what clients do ------------------------------------------------------------------------------
 
     def client_data(self, client: Client, data: bytes, now: float) -> None:
         """Take what was read from a client's socket (not empty)."""
-        lane = self.lane
         if (
-            self._direct
+            self.ready
             and data.find(b"\n") == len(data) - 1
             and not client.buffer.partial
             and len(data) <= self._max_line_bytes + 1
             and not data.startswith(_SPECIAL)
-            and len(lane.in_flight) < lane.window
         ):
+            lane, number = self._only, client.issued
+            client.issued = number + 1
+            if lane is None or len(lane.in_flight) >= lane.window:
+                self._enqueue(client, now, number, data[:-1])
+                return
             if not lane.in_flight:
                 lane.head_since = now
                 if now + self._request_timeout_s < self.wake_at:
                     self.wake_at = now + self._request_timeout_s
-            lane.in_flight.append((client, now, client.issued, data))
-            client.issued += 1
+            lane.in_flight.append((client, now, number, data))
             lane.box.fresh.append(data)
             return
         for line in client.buffer.feed(data):
@@ -113,22 +112,13 @@ class Relay:
             client.finishing = True
             return
         client.issued += 1
-        entry = Queued(client, now, number, line)
-        if not self.lane.ready and self.grace_until is None:
-            self._lose(client, number)
-        elif not self.lane.ready and line == PING:
-            # lond's `pong` brings this ping: to hold it would let two servers wait for each other (wire.md 2).
+        if not self.ready and self.asleep:
+            self.wake(now)
+        if not self.ready and (self.grace_until is None or line == PING):
+            # lond's `pong` brings that ping: to hold it would let two servers wait for each other (wire.md 2).
             self._lose(client, number)
         else:
-            self._enqueue(entry)
-            self.pump(now)
-
-    def _enqueue(self, entry: Queued) -> None:
-        self.queue.append(entry)
-        entry.client.queued += length(entry.line) + 1  # an empty line takes room as well
-        self._direct = False
-        self.wake_at = min(self.wake_at, entry.asked + 2 * self._request_timeout_s)
-        self._touch(entry.client)
+            self._enqueue(client, now, number, line)
 
     def _too_long(self, line: Line) -> bool:
         """Return whether a request is longer than it may be; its buffer has let `encrypt:` pass besides."""
@@ -143,29 +133,26 @@ class Relay:
         client.settle(number, text)
         self._touch(client)
 
-    def wants_more(self, client: Client) -> bool:
-        """Return whether a client may be read: not while too much of its own waits, unread or unanswered."""
-        return not (
-            client.finishing
-            or client.queued > CLIENT_QUEUE_BYTES
-            or (client.waiting > CLIENT_QUEUE_REQUESTS and client.queued > 0)
-            or (client.box.stuck and client.box.size > self._client_buffer_bytes // 4)
-        )
+    # --- what links do --------------------------------------------------------------------------------
 
-    # --- what the link does ---------------------------------------------------------------------------
+    def link_ready(
+        self, lane: Lane, encrypt: Callable[[bytes], bytes], decrypt: Callable[[bytes], bytes], now: float
+    ) -> None:
+        """Note that a link is READY. With the first, requests wait for thaw(): delayed messages go before them."""
+        for other in self.ready:
+            for client, _, number, _ in other.in_flight:
+                client.lane, client.last = other, number  # who asked on the only link keeps to it for now
+        lane.ready, lane.encrypt, lane.decrypt = True, encrypt, decrypt
+        lane.head_since = now
+        self.ready.append(lane)
+        self.grace_until, self.asleep = None, False
+        if len(self.ready) == 1:
+            self.freeze()
+        else:
+            self.pump(now)
 
-    def link_ready(self, encrypt: Callable[[bytes], bytes], decrypt: Callable[[bytes], bytes]) -> None:
-        """Note that a link is READY. Requests stay frozen until thaw(): delayed messages go first."""
-        self.lane.ready = True
-        self.encrypt = encrypt
-        self.decrypt = decrypt
-        self.grace_until = None
-        self._frozen = True
-        self._direct = False
-
-    def replies(self, lines: list[Line | None], now: float) -> bool:
+    def replies(self, lane: Lane, lines: list[Line | None], now: float) -> bool:
         """Hand reply lines to those who wait, in order; return False when one came that nobody asked for."""
-        lane = self.lane
         in_flight = lane.in_flight
         if len(lines) > len(in_flight):
             return False
@@ -187,7 +174,7 @@ class Relay:
                     client.dirty = True
                     dirty.append(client)
             else:
-                self._reply(Sent(client, asked, number, request), line, now)
+                self._reply(lane, Sent(client, asked, number, request), line, now)
             bucket = int((now - asked) * 1e6).bit_length()
             histogram[bucket if bucket < _LAST else _LAST] += 1
         self.counters.replies += len(lines)
@@ -201,10 +188,10 @@ class Relay:
     def log_transactions(self, wanted: bool, now: float) -> None:
         """Collect every transaction in `transactions` for the log, or stop; the hot path is closed meanwhile."""
         self.transactions = [] if wanted else None
-        self._direct = False
+        self._only = None
         self.pump(now)
 
-    def _reply(self, entry: Sent, line: Line | None, now: float) -> None:
+    def _reply(self, lane: Lane, entry: Sent, line: Line | None, now: float) -> None:
         """The road off the hot path: delayed, encrypted, over-long, logged, out of turn, or unwanted."""
         if self.transactions is not None:
             size = length(line) if line is not None else 0
@@ -213,7 +200,7 @@ class Relay:
             self.complaints.append(f"A reply of more than {self._client_buffer_bytes} bytes was dropped")
         elif head(line, len(_ENC)) == _ENC:
             try:
-                line = self.decrypt(whole(line))
+                line = lane.decrypt(whole(line))
             except CipherError:
                 self.complaints.append("An enc: reply could not be decoded")
                 line = None
@@ -228,7 +215,7 @@ class Relay:
     @property
     def requests(self) -> int:
         """Return how many requests were handed to a link so far, delayed messages among them."""
-        return self.counters.replies + self.counters.cut + len(self.lane.in_flight)
+        return self.counters.replies + self.counters.cut + self.in_flight
 
     @property
     def activity(self) -> tuple[int, ...]:
@@ -238,143 +225,88 @@ class Relay:
         """
         counts = self.counters
         return (
-            counts.replies, counts.cut, counts.con_lost, counts.rejected, len(self.lane.in_flight), len(self.queue)
+            counts.replies, counts.cut, counts.con_lost, counts.rejected, len(self.queue), self.in_flight
         )  # fmt: skip
 
-    def link_lost(self, now: float) -> None:
-        """Answer everything in flight con_lost, and keep what no byte was sent of for the next link.
+    def link_lost(self, lane: Lane, now: float) -> None:
+        """Answer everything in flight on it con_lost; what no byte was sent of waits for another link.
 
-        The grace begins when a READY link is lost, not when a redial fails. Delayed messages in flight are
-        forgotten: whoever sent them knows.
+        The grace begins when the last READY link is lost, not when a redial fails. Delayed messages in flight
+        are forgotten: whoever sent them knows.
         """
-        lane = self.lane
         was_ready, lane.ready = lane.ready, False
-        self._frozen, self._direct, self._hold_from = True, False, None
-        kept: list[Queued] = []
-        for entry, frame in lane.unsent():
-            if entry.client is not self.delayed_client:
-                kept.append(Queued(entry.client, entry.asked, entry.number, self._unframed(entry, frame)))
+        if was_ready:
+            self.ready.remove(lane)
+        if lane is self.delayed_lane:
+            self.delayed_lane = None
+        kept = [entry for entry in lane.take_back() if entry.client is not self.delayed_client]
         for client, _, number, _ in lane.in_flight:
             if client is not self.delayed_client:
                 self._lose(client, number)
         self.counters.cut += len(lane.in_flight)
         lane.in_flight.clear()
-        for kept_entry in reversed(kept):
-            self.queue.appendleft(kept_entry)
-            kept_entry.client.queued += length(kept_entry.line) + 1
-        if was_ready:
-            self.grace_until = now + self._grace_s
-            self.wake_at = min(self.wake_at, self.grace_until)
+        for entry in kept:
+            entry.client.queued += length(entry.line) + 1
+        if kept:  # in the order in which they were read, among those that wait for other links
+            self.queue = deque(sorted([*kept, *self.queue], key=lambda entry: entry[1]))
+        self._only, self._room = None, False
+        if self.ready:
+            self.pump(now)
+        else:
+            self._frozen, self._hold_from = True, None
+            if was_ready:
+                self._begin_grace(now)
 
-    def _framed(self, line: Line) -> Line:
-        """Return what goes over the wire for a request; the key is the link's, so this is done last."""
-        return self.encrypt(whole(line)[len(ENCRYPT) :]) if is_encrypted(line) else line
+    def _begin_grace(self, now: float) -> None:
+        self.grace_until = now + self._grace_s
+        self.wake_at = min(self.wake_at, self.grace_until)
 
-    def _unframed(self, entry: Sent, frame: bytes) -> Line:
-        """Return the request that an unsent line on the wire stood for: the next link has another key."""
-        return ENCRYPT + self.decrypt(frame) if is_encrypted(entry.line) else frame
+    def sleep(self) -> None:
+        """Note that no link is to be had until somebody asks: the last one was closed for being idle."""
+        self.grace_until, self.asleep = None, True
 
-    def quit_waiting(self) -> None:
-        """Answer everything that waits in the queue con_lost: the grace is over, or the child ends."""
-        while self.queue:
-            entry = self.queue.popleft()
-            self._unqueue(entry)
-            self._lose(entry.client, entry.number)
+    def wake(self, now: float) -> None:
+        """Ask for a link after sleep(); who asks now waits for the grace at most."""
+        self.asleep, self.link_wanted = False, True
+        self._begin_grace(now)
 
     # --- delayed messages first -----------------------------------------------------------------------
 
-    @property
-    def quiet(self) -> bool:
-        """Return whether nothing is in flight, so that delayed messages may begin."""
-        return not self.lane.in_flight
-
-    def freeze(self) -> None:
-        """Hand no more requests to the link until thaw(): delayed messages were seen."""
-        self._frozen, self._direct = True, False
-
-    def thaw(self, now: float, hold_from: float | None = None) -> None:
-        """Let requests go again; those read at or after `hold_from` wait on for a young delayed message."""
-        self._frozen = False
-        self._hold_from = hold_from
-        self.pump(now)
-
     def send_delayed(self, line: Line, now: float) -> None:
-        """Put a delayed message on the link; its reply comes in `delayed_replies`."""
-        self.lane.hand_over(Queued(self.delayed_client, now, 0, line), self._framed(line), now)
+        """Put a delayed message on a READY link, the one of the last if there is one; see delayed_replies."""
+        lane = self.delayed_lane or self.ready[0]
+        self.delayed_lane = lane
+        lane.hand_over(self.delayed_client, now, 0, line, now)
         self.wake_at = min(self.wake_at, now + self._delayed_timeout_s)
 
     # --- time -----------------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> Sent | None:
-        """Do what is due; return the request whose time limit has passed (its link must go), or None."""
-        if self.grace_until is not None and now >= self.grace_until and not self.lane.ready:
+    def tick(self, now: float) -> list[tuple[Lane, Sent]]:
+        """Do what is due; return the links that must go, each with its first request, which is over its limit."""
+        if self.grace_until is not None and now >= self.grace_until and not self.ready:
             self.grace_until = None
             self.quit_waiting()
         self._give_up_old(now)
-        late: Sent | None = None
-        deadlines = [self.grace_until if self.grace_until is not None else _NEVER]
-        if self.lane.in_flight:
-            first = Sent(*self.lane.in_flight[0])
-            limit = self._delayed_timeout_s if first.client is self.delayed_client else self._request_timeout_s
-            deadlines.append(self.lane.head_since + limit)
-            if now >= self.lane.head_since + limit:
-                late = first
-        oldest = self._oldest_wanted()
-        if oldest is not None:
-            deadlines.append(oldest + 2 * self._request_timeout_s)
-        self.wake_at = min(deadlines)
-        return late
+        due = [(self.limit_of(lane), lane) for lane in self.lanes if lane.in_flight]
+        oldest = deadlines.oldest_wanted(self.lanes, self.queue, self.delayed_client)
+        self.wake_at = min(
+            self.grace_until if self.grace_until is not None else deadlines.NEVER,
+            oldest + 2 * self._request_timeout_s,
+            *(when for when, _ in due),
+        )
+        return [(lane, Sent(*lane.in_flight[0])) for when, lane in due if now >= when]
+
+    def limit_of(self, lane: Lane) -> float:
+        """Return when the first request in flight on a link has passed its limit."""
+        delayed = lane.in_flight[0][0] is self.delayed_client
+        return lane.head_since + (self._delayed_timeout_s if delayed else self._request_timeout_s)
 
     def _give_up_old(self, now: float) -> None:
         """Answer con_lost to who has waited twice the limit; a place in flight is left, to be swallowed."""
         too_old = now - 2 * self._request_timeout_s
-        for client, asked, number, _ in self.lane.in_flight:
-            if asked > too_old:
-                break
-            if client is not self.delayed_client and client.owed(number):
-                self._lose(client, number)
-        while self.queue and self.queue[0].asked <= too_old:
-            entry = self.queue.popleft()
-            self._unqueue(entry)
-            self._lose(entry.client, entry.number)
-
-    def _oldest_wanted(self) -> float | None:
-        """Return when the oldest request that somebody still waits for was read."""
-        for client, asked, number, _ in self.lane.in_flight:
-            if client is not self.delayed_client and client.owed(number):
-                return asked
-        return self.queue[0].asked if self.queue else None
-
-    # --- the queue ------------------------------------------------------------------------------------
-
-    def pump(self, now: float) -> None:
-        """Hand over from the queue what may go; also called when the link has taken what it had refused."""
-        lane, queue, hold_from = self.lane, self.queue, self._hold_from
-        if self._frozen:
-            return
-        while queue and lane.open and (hold_from is None or queue[0].asked < hold_from):
-            entry = queue.popleft()
-            self._unqueue(entry)
-            if entry.client.gone:
-                continue
-            lane.hand_over(entry, self._framed(entry.line), now)
-        self.wake_at = min(self.wake_at, now + self._request_timeout_s)
-        self._direct = lane.ready and not queue and hold_from is None and self.transactions is None
-
-    def _unqueue(self, entry: Queued) -> None:
-        entry.client.queued -= length(entry.line) + 1
-        self._touch(entry.client)
-
-    def _lose(self, client: Client, number: int) -> None:
-        if client.settle(number, CON_LOST):
-            self.counters.con_lost += 1
-            self._touch(client)
-
-    def _touch(self, client: Client) -> None:
-        if not client.dirty and not client.gone:
-            client.dirty = True
-            self.dirty.append(client)
-
-
-def _no_link(_: bytes) -> bytes:
-    raise CipherError("no link, no key")
+        for client, number in deadlines.owed_since(self.lanes, too_old, self.delayed_client):
+            self._lose(client, number)
+        while self.queue and self.queue[0][1] <= too_old:
+            client, _, number, line = self.queue.popleft()
+            self._unqueue(client, line)
+            self._lose(client, number)

@@ -69,6 +69,7 @@ class ChildRecord:
     version: str = ""  # what lond says it is
     beat: float = 0.0
     clients: int = 0
+    links: int = 0  # READY ones
     in_flight: int = 0
     queued: int = 0
     delayed: int = 0  # messages waiting on the disk

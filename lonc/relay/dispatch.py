@@ -1,0 +1,194 @@
+"""What waits for a link, and which link it goes to.
+
+With one READY link the queue is left in order. With several a request goes to the one with the fewest in
+flight, but never to one whose oldest has waited for longer than loncSpreadAfter while another will do: lond
+is at work on something slow there. The requests of one client follow each other on one link while any of
+them is unanswered, so that lond works on them in their order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from lonc.relay import deadlines
+from lonc.relay.client import Client
+from lonc.relay.counters import Counters
+from lonc.relay.lane import LINK_HIGH_WATER, Lane, least_loaded
+from lonc.wire.lines import Line, length
+from lonc.wire.words import CON_LOST, ENCRYPT
+
+# What one client may have waiting before it is read no further; one longer line is let in all the same.
+CLIENT_QUEUE_BYTES = 256 * 1024
+CLIENT_QUEUE_REQUESTS = 1024
+# Of requests whose own link is full: so many are passed over for those behind them that may go elsewhere.
+PASSED_OVER = 64
+
+
+class Dispatch:
+    """The queue of one peer and its links.
+
+    lanes: one for each link there may be; ready: those that are READY, in the order in which they became so.
+    dirty: clients to look at when the turn ends.
+    """
+
+    def __init__(
+        self, *, pipeline: int, request_timeout_s: float, spread_after_s: float,
+        client_buffer_bytes: int, wake_at: float,
+    ) -> None:  # fmt: skip
+        self.lanes: list[Lane] = []
+        self.ready: list[Lane] = []
+        self.queue: deque[tuple[Client, float, int, Line]] = deque()
+        self.dirty: list[Client] = []
+        self.counters = Counters()
+        self.transactions: list[tuple[Line, float, int]] | None = None  # request, seconds, reply bytes
+        self.wake_at = wake_at  # tick() has nothing to do before; it may then find nothing due
+        self._frozen = True  # no link, or delayed messages go first
+        self._hold_from: float | None = None  # requests read at or after wait for a young delayed message
+        self._only: Lane | None = None  # the one READY link, when nothing stands before it
+        self._room = False  # the queue was empty when it was last looked at: a new request may go at once
+        self._pipeline = pipeline
+        self._request_timeout_s = request_timeout_s
+        self._spread_after_s = spread_after_s
+        self._client_buffer_bytes = client_buffer_bytes
+
+    def add_lane(self) -> Lane:
+        """Return the lane of one more link, which is not READY yet."""
+        self.lanes.append(Lane(self._pipeline))
+        return self.lanes[-1]
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are in flight, on all links together."""
+        total = 0
+        for lane in self.lanes:
+            total += len(lane.in_flight)
+        return total
+
+    @property
+    def quiet(self) -> bool:
+        """Return whether nothing is in flight on any link, so that delayed messages may begin."""
+        return not any(lane.in_flight for lane in self.lanes)
+
+    def crowded_at(self) -> float | None:
+        """Return since when, or from when on, one more link would serve: every READY one is taken up.
+
+        Taken up is a link whose window is full, or whose oldest request has waited for loncSpreadAfter. None
+        while one of them has nothing to do, and while requests have to wait for something else.
+        """
+        if self._frozen or not self.ready:
+            return None
+        return deadlines.all_taken_up(self.ready, self._spread_after_s)
+
+    # --- in -------------------------------------------------------------------------------------------
+
+    def _enqueue(self, client: Client, now: float, number: int, line: Line) -> None:
+        if not self.queue:
+            self.wake_at = min(self.wake_at, now + 2 * self._request_timeout_s)
+        self.queue.append((client, now, number, line))
+        client.queued += length(line) + 1  # an empty line takes room as well
+        self._only = None
+        if client.queued > CLIENT_QUEUE_BYTES or client.issued - client.turn > CLIENT_QUEUE_REQUESTS:
+            client.full = True
+            self._touch(client)
+        if self._room:
+            self.pump(now)
+
+    def wants_more(self, client: Client) -> bool:
+        """Return whether a client may be read: not while too much of its own waits, unread or unanswered."""
+        return not (
+            client.finishing
+            or client.queued > CLIENT_QUEUE_BYTES
+            or (client.waiting > CLIENT_QUEUE_REQUESTS and client.queued > 0)
+            or (client.box.stuck and client.box.size > self._client_buffer_bytes // 4)
+        )
+
+    def freeze(self) -> None:
+        """Hand no more requests to links until thaw(): delayed messages were seen."""
+        self._frozen, self._only, self._room = True, None, False
+
+    def thaw(self, now: float, hold_from: float | None = None) -> None:
+        """Let requests go again; those read at or after `hold_from` wait on for a young delayed message."""
+        self._frozen = False
+        self._hold_from = hold_from
+        self.pump(now)
+
+    def quit_waiting(self) -> None:
+        """Answer everything that waits in the queue con_lost: the grace is over, or the child ends."""
+        while self.queue:
+            client, _, number, line = self.queue.popleft()
+            self._unqueue(client, line)
+            self._lose(client, number)
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    def pump(self, now: float) -> None:
+        """Hand over from the queue what may go; also called when a link has taken what it had refused."""
+        if self._frozen or not self.ready:
+            return
+        if self.queue:
+            if len(self.ready) == 1 and self._hold_from is None:
+                self._pump_one(self.ready[0], now)
+            else:
+                self._pump_several(now)
+            self.wake_at = min(self.wake_at, now + self._request_timeout_s)
+        self._room = not self.queue
+        alone = self._room and len(self.ready) == 1
+        self._only = self.ready[0] if alone and self._hold_from is None and self.transactions is None else None
+
+    def _pump_one(self, lane: Lane, now: float) -> None:
+        """With one link and a full window every request comes this way."""
+        queue, in_flight, box = self.queue, lane.in_flight, lane.box
+        if not in_flight:
+            lane.head_since = now
+        while queue and len(in_flight) < lane.window and box.held < LINK_HIGH_WATER:
+            client, asked, number, line = queue.popleft()
+            if type(line) is bytes and not client.full:
+                client.queued -= len(line) + 1
+            else:
+                self._unqueue(client, line)
+            if client.gone:
+                continue
+            if type(line) is bytes and not line.startswith(ENCRYPT):
+                in_flight.append((client, asked, number, line))
+                box.fresh.append(line + b"\n")
+            else:
+                lane.hand_over(client, asked, number, line, now)
+
+    def _pump_several(self, now: float) -> None:
+        queue, hold_from = self.queue, self._hold_from
+        lanes = [lane for lane in self.ready if lane.open]
+        passed_over: list[tuple[Client, float, int, Line]] = []
+        while queue and lanes and len(passed_over) < PASSED_OVER:
+            if hold_from is not None and queue[0][1] >= hold_from:
+                break
+            entry = queue.popleft()
+            client, asked, number, line = entry
+            if client.gone:
+                self._unqueue(client, line)
+                continue
+            lane = client.bound or least_loaded(lanes, now - self._spread_after_s)
+            if lane is None or lane not in lanes:
+                passed_over.append(entry)
+                continue
+            self._unqueue(client, line)
+            client.lane, client.last = lane, number
+            lane.hand_over(client, asked, number, line, now)
+            if not lane.open:
+                lanes.remove(lane)
+        queue.extendleft(reversed(passed_over))
+
+    def _unqueue(self, client: Client, line: Line) -> None:
+        client.queued -= length(line) + 1
+        if client.full:
+            client.full = not self.wants_more(client)
+            self._touch(client)
+
+    def _lose(self, client: Client, number: int) -> None:
+        if client.settle(number, CON_LOST):
+            self.counters.con_lost += 1
+            self._touch(client)
+
+    def _touch(self, client: Client) -> None:
+        if not client.dirty and not client.gone:
+            client.dirty = True
+            self.dirty.append(client)
