@@ -18,6 +18,7 @@ from lonc import peers
 from lonc.errors import ExitCode
 from lonc.parent import restart
 from lonc.parent.check import Check
+from lonc.parent.errands import Errands
 from lonc.parent.house import House
 from lonc.parent.perform import Performer
 from lonc.parent.tables import read_table_again
@@ -40,6 +41,7 @@ class Flock:
         """asked: where the loop puts the numbers of signals that have come; emptied here."""
         self.house = house
         self.performer = Performer(house)
+        self.errands = Errands(house, self.performer.give)
         self.handing_over: set[int] = set()  # children of the former self that have not left yet
         self._asked = asked
         self._check: Check | None = None
@@ -54,7 +56,7 @@ class Flock:
             signal.SIGQUIT: self._end_abnormally,
             signal.SIGHUP: self._restart,
             signal.SIGUSR1: self._call,
-            signal.SIGUSR2: lambda: read_table_again(self.house, self.performer),
+            signal.SIGUSR2: self._read_table_again,
             signal.SIGCHLD: self.reap,
         }
 
@@ -81,6 +83,8 @@ class Flock:
 
     def _deadline(self) -> float | None:
         found = [self.house.peers.next_deadline(), self._give_up_at]
+        if self._give_up_at is None:
+            found.append(self.errands.next_look)
         if self._check is not None and not self._check.overdue:
             found.append(self._check.deadline)
         if self.house.children:
@@ -102,6 +106,8 @@ class Flock:
         self.performer.perform(self.house.peers.on_time(now))
         if now >= self.performer.watchman.next_look:
             self.performer.watchman.look(now)
+        if self._give_up_at is None and self.errands.due(now):
+            self.errands.look(now)
 
     # --- the dead -------------------------------------------------------------------------------------
 
@@ -121,10 +127,13 @@ class Flock:
     def _buried(self, pid: int, name: str, code: int) -> None:
         peer = self.house.peers.peer(name)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code == ExitCode.IDLE:
+            how = "was idle"
         if peer.state is State.UP and code not in NOT_TOLD:
             self.house.log.write(f"Child {pid} is dead: that of {name} {how}", Severity.WARNING)
         ready_s = self.house.ledger.bury(name, pid, how)
         self.performer.give(name, peers.ChildExited(code, ready_s))
+        self.errands.child_left(name, idle=code == ExitCode.IDLE)
         if pid in self.handing_over:
             self.handing_over.discard(pid)
             if not self.handing_over and self._give_up_at is None:
@@ -138,6 +147,11 @@ class Flock:
         self._begin_report()
         for name in self.house.peers.names():
             self.performer.give(name, peers.Called())
+        self.errands.hurry()
+
+    def _read_table_again(self) -> None:
+        read_table_again(self.house, self.performer)
+        self.errands.hurry()
 
     def _begin_report(self) -> None:
         house = self.house

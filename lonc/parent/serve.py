@@ -115,13 +115,14 @@ def _take_lock(start: Start, notes: Notes | None, files: SystemFiles) -> DaemonL
 
 def _rules(start: Start) -> Rules:
     config = start.config
+    on_demand = config.on_demand  # a link that is closed for being idle has proved itself, however soon
     return Rules(
         max_attempts=config.max_attempts,
         restart_min_s=config.restart_min_s,
         grace_s=config.grace_s,
-        stable_after_s=config.stable_after_s,
+        stable_after_s=min(config.stable_after_s, config.idle_timeout_s) if on_demand else config.stable_after_s,
         stop_timeout_s=config.stop_timeout_s,
-        on_demand=False,  # loncOnDemand: the table has its cells, children that end when idle are not built yet
+        on_demand=on_demand,
     )
 
 

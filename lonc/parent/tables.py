@@ -2,9 +2,15 @@
 
 Vanished hosts end after what is in flight; those whose entry changed get a new child when the old one is gone; new
 ones start; all others are called, as by USR1. A table that cannot be used changes nothing and is told (P22).
+
+A child knows the ids of the table as it was at the fork, and needs of them those that end like its own (`a.b` for
+the child of `b`): by them it tells whose a delayed file is (files.md 8). Where one of those came or went, which is
+rare, the child gets a successor, too: two children must never take one file for theirs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable
 
 from lonc import peers
 from lonc.config import load_hosts
@@ -30,12 +36,25 @@ def read_table_again(house: House, performer: Performer) -> None:
     gone = [name for name in before if name not in house.hosts]
     changed = [name for name, host in house.hosts.items() if name in before and before[name] != host]
     house.log.write(f"hosts.tab read again: {len(new)} new, {len(gone)} gone, {len(changed)} changed")
+    replaced = {*changed, *kin((*new, *gone), before)}
     for name in gone:
         performer.give(name, peers.Removed())
     for name in house.hosts:
         if name in new:
             performer.perform(house.peers.add(name, house.clock.monotonic()))
-        elif name in changed:
+        elif name in replaced:
             performer.give(name, peers.Replaced())
         elif name in old:
             performer.give(name, peers.Called())
+
+
+def kin(moved: Iterable[str], served: Collection[str]) -> set[str]:
+    """Return the served ids that one of the moved ones ends with after a dot: `b` for `a.b` and `c.a.b`."""
+    found = set()
+    for name in moved:
+        rest = name
+        while "." in rest:
+            rest = rest.partition(".")[2]
+            if rest in served:
+                found.add(rest)
+    return found

@@ -43,7 +43,11 @@ _FIXED_SIGNS: dict[type[table.Input], Sign] = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The limits (files.md 1). max_attempts 0: a peer is never given up."""
+    """The limits (files.md 1). max_attempts 0: a peer is never given up.
+
+    on_demand: a peer rests without a child until a client knocks, and again when its child ended as idle or was
+    told to make room. A child that ended otherwise is replaced as always, and may leave as idle later.
+    """
 
     max_attempts: int = 5
     restart_min_s: float = 1.0
@@ -209,8 +213,8 @@ class Peers:
         if follower is None:
             del self._peers[peer.name]
         elif follower is not peer.state:
-            if peer.state is State.GIVEN_UP:
-                peer.down_since = move.now  # called back: its clients get the grace again
+            if peer.state in (State.GIVEN_UP, State.WANTED):
+                peer.down_since = move.now  # called back, or asked for just now: its clients get the grace anew
             peer.state = follower
             peer.since = move.now
             peer.start_at = None

@@ -4,7 +4,8 @@ PURE. What happened goes in as an input; together with what is known of the peer
 attempts left"). TABLE maps (State, Sign) to the next state and the steps to take. It is the only place where a
 transition is written; a cell that is not in it is a mistake of the caller.
 
-    WANTED    nobody serves; the socket is listened on and watched: a client that knocks starts a child (on demand)
+    WANTED    nobody serves; the socket is listened on and watched: a client that knocks, or a delayed message,
+              starts a child (on demand)
     STARTING  a child has been asked for and its fork not yet reported
     UP        a child lives
     BACKOFF   nobody serves; the next start is a matter of time
@@ -23,7 +24,7 @@ from enum import Enum, auto
 class State(Enum):
     """Where one peer stands; see the head of this file."""
 
-    WANTED = "wanted"
+    WANTED = "on demand"
     STARTING = "starting"
     UP = "up"
     BACKOFF = "backoff"
@@ -41,7 +42,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Knocked:
-    """A client waits on the socket of a peer without a child."""
+    """A client waits on the socket of a peer without a child, or a delayed message waits for one."""
 
 
 @dataclass(frozen=True, slots=True)

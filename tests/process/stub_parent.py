@@ -3,8 +3,9 @@
     stub_parent.py --conf-dir DIR [-t | --resume FD]
 
 The stand-in does as the file `mode` (or `mode-<peer>`) in the installation's root says: `serve` (the default;
-each client gets `<peer> <pid>` and is closed), `deaf` (serves, ignores TERM), `exit N`, `raise`, `spin` (its loop
-never turns), `stable N` (as if a link had been ready for 400 s, then exit N).
+each client gets `<peer> <pid>` and is closed), `deaf` (serves, ignores TERM), `idle S` (serves, leaves as idle
+after S seconds without a client), `exit N`, `raise`, `spin` (its loop never turns), `stable N` (as if a link had
+been ready for 400 s, then exit N).
 With a file `broken` the check `-t` fails, with `hang` it never ends.
 """
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lonc.child import ChildContext
 from lonc.config import load_config, load_hosts
-from lonc.errors import LoncError
+from lonc.errors import ExitCode, LoncError
 from lonc.loop import Loop
 from lonc.parent import check, serve, watchman
 from lonc.system import signals
@@ -42,6 +43,7 @@ class Stub:
         self.root = Path(context.config.conf_dir).parent
         self.code: int | None = None
         self.loop = Loop(context.clock)
+        self.asked_at = self.loop.now
 
     def mode(self) -> list[str]:
         """Return the words of what this child is to do."""
@@ -68,22 +70,25 @@ class Stub:
             faulthandler.register(signal.SIGTRAP, file=self.context.dump_fd, all_threads=True)
             signals.restore(())
             self.spin_for_ever()
-        return self.serve(deaf=mode[0] == "deaf")
+        return self.serve(deaf=mode[0] == "deaf", idle_s=float(mode[1]) if len(mode) > 1 else 1e9)
 
     def spin_for_ever(self) -> None:
         """Never turn the loop."""
         while True:
             time.monotonic()
 
-    def serve(self, *, deaf: bool) -> int:
+    def serve(self, *, deaf: bool, idle_s: float) -> int:
         """Serve clients until told to leave."""
         self.loop.catch(signals.CHILD_SIGNALS, lambda signum: self.on_signal(signum, deaf))
         signals.restore(())
         self.loop.watch(self.context.listener, self.on_client)
         self.loop.watch(self.context.lifeline_fd, self.on_orphaned)
+        self.asked_at = self.loop.now
         while self.code is None:
             self.context.board.beat(self.context.slot, self.loop.now)
-            self.loop.turn(self.loop.now + 0.2)
+            self.loop.turn(min(self.loop.now + 0.2, self.asked_at + idle_s))
+            if self.code is None and self.loop.now >= self.asked_at + idle_s:
+                return int(ExitCode.IDLE)
         return self.code
 
     def on_signal(self, signum: int, deaf: bool) -> None:
@@ -104,6 +109,7 @@ class Stub:
             client, _ = self.context.listener.accept()
         except BlockingIOError:
             return
+        self.asked_at = self.loop.now
         with client, contextlib.suppress(OSError):  # a client that only looked whether it can connect
             client.settimeout(2)
             client.sendall(f"{self.name} {os.getpid()}\n".encode())
