@@ -169,7 +169,10 @@ def _room_for_clients() -> int:
 
 
 class Clients:
-    """All clients of a child, and the listening socket while it accepts."""
+    """All clients of a child, and the listening socket while it accepts.
+
+    empty_since: when the last client left, or this was made (monotonic seconds); while there is none.
+    """
 
     def __init__(
         self, listener: socket.socket, loop: Loop, relay: Relay, *, max_clients: int, max_line_bytes: int,
@@ -184,6 +187,7 @@ class Clients:
         self.buffer_bytes = buffer_bytes
         self.tell = tell
         self.open: set[Connection] = set()
+        self.empty_since = loop.now
         self._listener = _Listener(socket.AF_UNIX, socket.SOCK_STREAM, 0, listener.detach())
         self._max_clients = min(max_clients, _room_for_clients())
         self._max_line_bytes = max_line_bytes
@@ -243,6 +247,8 @@ class Clients:
         """Drop a client whose socket is about to be closed."""
         self.loop.unwatch(client.sock, closing=True)
         self.open.discard(client)
+        if not self.open:
+            self.empty_since = self.loop.now
         self.relay.client_gone(client)
         if not self._accepting:
             self.resume()

@@ -21,6 +21,8 @@ BATCH_BYTES = 1 << 20
 # Of lines that need not be told apart: so many short chunks in a row become one.
 SHORT_BYTES = 4096
 SHORT_RUN = 256
+# Most boxes never have a backlog, and an empty deque of its own weighs more than all the rest of a client.
+_NO_BACKLOG: deque[tuple[memoryview, bool]] = deque(maxlen=0)
 
 
 class Outbox:
@@ -33,7 +35,7 @@ class Outbox:
         self._keep_lines = keep_lines
         self._run = 0  # short chunks put to the end of the backlog since a long one; some may have left
         self.fresh: list[bytes] = []
-        self._backlog: deque[tuple[memoryview, bool]] = deque()  # chunk, and whether it ends its line
+        self._backlog = _NO_BACKLOG  # chunks, and whether each ends its line
         self._begun = False  # some bytes of the first line in the backlog were taken
         self.held = 0  # bytes that the kernel has refused so far
 
@@ -132,6 +134,8 @@ class Outbox:
         self.fresh.clear()
 
     def _append(self, chunk: bytes, *, last: bool) -> None:
+        if self._backlog is _NO_BACKLOG:
+            self._backlog = deque()
         self._backlog.append((memoryview(chunk), last))
         self.held += len(chunk)
         if not self._keep_lines:
