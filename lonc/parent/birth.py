@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 
 from lonc.errors import ExitCode
-from lonc.system import signals, titles
+from lonc.system import allocator, signals, titles
 from lonc.system.logs import Log, Severity
 from lonc.wire import idea
 
@@ -30,6 +30,7 @@ def warm_up() -> None:
         socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)
     gc.collect()
     gc.freeze()
+    allocator.give_back()  # the road is walked once, for children that will need it
 
 
 def fork_child(live: Callable[[], int], log: Log, peer: str) -> int:
