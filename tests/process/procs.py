@@ -111,6 +111,12 @@ def end_all(root: Path) -> list[int]:
     return using(root)
 
 
+def traced_by(tracer: int, pid: int) -> bool:
+    """Return whether this process is being traced by that one."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    return f"TracerPid:\t{tracer}\n" in status
+
+
 def strace_works() -> bool:
     """Return whether strace is here and may trace: a container often forbids it."""
     try:
