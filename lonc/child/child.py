@@ -28,6 +28,7 @@ from lonc.delayed import DelayedQueue
 from lonc.errors import ExitCode
 from lonc.loop import Loop
 from lonc.relay import Relay
+from lonc.system import allocator
 from lonc.system.logs import Log, PermLog, RepeatedWarnings, Severity, shown_command
 from lonc.wire.link import LinkState, Note
 
@@ -65,6 +66,7 @@ class Child:
         self.debug = False
         self.warnings = RepeatedWarnings(context.clock)
         self.relay = self._make_relay()
+        self._carried = self.relay.activity  # at the last upkeep
         self.links = Links(
             self, config, self._make_uplink, loop=self.loop, relay=self.relay, timers=self.timers
         )  # fmt: skip
@@ -118,6 +120,7 @@ class Child:
         queue = DelayedQueue(
             config.delayed_dir, self.host.id, self.context.peers, files=files, clock=clock,
             max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
+            tells=False if config.on_demand else None,  # what concerns no peer the parent tells then (errands)
         )  # fmt: skip
         perm_log = PermLog(config.perm_log_path, files=files, clock=clock, log=self.log)
         return Flush(
@@ -303,6 +306,9 @@ class Child:
         self.flush.look(now)
         self.demand.wake_for_messages()
         self._write_board()
+        if self.relay.activity != self._carried:
+            self._carried = self.relay.activity
+            allocator.give_back()  # a long line may have left far more than it is worth keeping
 
     def _write_board(self) -> None:
         self.timers.clear(Timer.BOARD)

@@ -107,7 +107,7 @@ class Links(Owner):
             down = next((uplink for uplink in self.uplinks if uplink.state is LinkState.CLOSING), None)
             if down is None:
                 return
-            down.close("ending", "its `exit` was said")  # a link that leaves holds nobody up
+            down.close("ending", "no answer to exit")  # a link that leaves holds nobody up
         if down is None:
             down = self._make(self)
             self.uplinks.append(down)

@@ -151,6 +151,16 @@ def _absolute(conf_dir: str, path: str) -> str:
     return os.path.realpath(joined) if ".." in joined.split("/") else os.path.normpath(joined)
 
 
+def _without_effect(setting: Setting, given: dict[str, Given]) -> list[str]:
+    """Return a warning if none of the settings that this one needs is set to more than its default."""
+    needed = [BY_NAME[name] for name in setting.needs]
+    if any(other.name in given and given[other.name].value != other.default for other in needed):
+        return []
+    at = given[setting.name]
+    defaults = " and ".join(f"{other.name} is {other.default_text()}" for other in needed)
+    return [f"{at.path}:{at.line}: {setting.name} {show(at.value)} has no effect while {defaults}"]
+
+
 def _build(conf_dir: str, sources: list[str], given: dict[str, Given]) -> Config:
     fields: dict[str, Value | None] = {}
     warnings: list[str] = []
@@ -159,10 +169,8 @@ def _build(conf_dir: str, sources: list[str], given: dict[str, Given]) -> Config
         if setting.kind is PATH:
             value = _absolute(conf_dir, str(value))
         fields[setting.field] = value
-        if setting.inert and value != setting.default:
-            at = given[setting.name]
-            text = f"{at.path}:{at.line}: {setting.name} {show(at.value)} has no effect in this release"
-            warnings.append(text)
+        if setting.needs and value != setting.default:
+            warnings += _without_effect(setting, given)
     # The table has a field of the right type for each attribute: tests/unit/test_config.py compares them.
     return Config(
         conf_dir=conf_dir,

@@ -24,6 +24,5 @@ def settings_text() -> str:
 
 
 def _entry(setting: Setting) -> str:
-    note = " (no effect in this release)" if setting.inert else ""
     line = f"#PerlSetVar {setting.name} {setting.default_text()}".rstrip()
-    return f"\n# {setting.meaning}{note}: {setting.allowed()}\n{line}\n"
+    return f"\n# {setting.meaning}: {setting.allowed()}\n{line}\n"

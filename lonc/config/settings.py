@@ -28,7 +28,8 @@ class Setting:
     """One name that may be set.
 
     field: the attribute of Config. unit: s, ms, bytes or ''. default None: must be given. low and high:
-    the range of numbers, both ends allowed. inert: read and checked, but without effect in this release.
+    the range of numbers, both ends allowed. needs: settings, by name, of which one at least must
+    differ from its default, or this one has no effect.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Setting:
     unit: str = ""
     low: float = 0
     high: float = 0
-    inert: bool = False
+    needs: tuple[str, ...] = ()
 
     def allowed(self) -> str:
         """Return in words what a value may be, e.g. `a number of seconds from 0 to 60`."""
@@ -147,17 +148,17 @@ USERS = Kind(_parse_users, _says("names of users with commas and no blanks betwe
 
 
 def _seconds(name: str, field: str, default: float, low: float, high: float, meaning: str,
-             inert: bool = False) -> Setting:  # fmt: skip
-    return Setting(name, field, NUMBER, float(default), meaning, "s", low, high, inert)
+             needs: tuple[str, ...] = ()) -> Setting:  # fmt: skip
+    return Setting(name, field, NUMBER, float(default), meaning, "s", low, high, needs)
 
 
 def _count(name: str, field: str, default: int, low: int, high: int, meaning: str,
-           unit: str = "", inert: bool = False) -> Setting:  # fmt: skip
-    return Setting(name, field, WHOLE, default, meaning, unit, low, high, inert)
+           unit: str = "", needs: tuple[str, ...] = ()) -> Setting:  # fmt: skip
+    return Setting(name, field, WHOLE, default, meaning, unit, low, high, needs)
 
 
-def _switch(name: str, field: str, default: bool, meaning: str, inert: bool = False) -> Setting:
-    return Setting(name, field, SWITCH, default, meaning, inert=inert)
+def _switch(name: str, field: str, default: bool, meaning: str) -> Setting:
+    return Setting(name, field, SWITCH, default, meaning)
 
 
 DAY_S = 86400
@@ -196,12 +197,14 @@ OURS: Final = (
     _seconds("loncPongDelay", "pong_delay_s", 0, 0, 60, "pause before pong; the original has 5"),
     _count("loncPipeline", "pipeline", 256, 1, 65536, "requests in flight on a link; 1: one after the other"),
     _count("loncDelayedPipeline", "delayed_pipeline", 1, 1, 1024, "delayed messages in flight"),
-    _count("loncMaxConnections", "max_connections", 1, 1, 64, "links per peer", inert=True),
+    _count("loncMaxConnections", "max_connections", 1, 1, 64, "links per peer"),
     _count("loncSpreadAfter", "spread_after_ms", 20, 0, 60000,
-           "wait of a request after which another link is opened", "ms", inert=True),
+           "wait of a request after which another link is opened", "ms",
+           needs=("loncMaxConnections",)),
     _seconds("loncIdleTimeout", "idle_timeout_s", 3600, 0.1, 7 * DAY_S,
-             "idle time after which a link may be closed", inert=True),
-    _switch("loncOnDemand", "on_demand", False, "open links only for requests", inert=True),
+             "idle time after which a link is closed, the last one only on demand",
+             needs=("loncMaxConnections", "loncOnDemand")),
+    _switch("loncOnDemand", "on_demand", False, "start children, and open links, only when somebody asks"),
     _seconds("loncDelayedScan", "delayed_scan_s", 15, 0.1, 3600, "time between looks at delayed/"),
     _switch("loncDeleteOnAnyReply", "delete_on_any_reply", False,
             "delete a delayed message after any reply, as the original does"),

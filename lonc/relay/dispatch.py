@@ -45,7 +45,7 @@ class Dispatch:
         self._frozen = True  # no link, or delayed messages go first
         self._hold_from: float | None = None  # requests read at or after wait for a young delayed message
         self._only: Lane | None = None  # the one READY link, when nothing stands before it
-        self._room = False  # the queue was empty when it was last looked at: a new request may go at once
+        self._room = False  # when the queue was last looked at a new request might have gone at once
         self._pipeline = pipeline
         self._request_timeout_s = request_timeout_s
         self._spread_after_s = spread_after_s
@@ -125,14 +125,15 @@ class Dispatch:
         """Hand over from the queue what may go; also called when a link has taken what it had refused."""
         if self._frozen or not self.ready:
             return
+        several_open = False
         if self.queue:
             if len(self.ready) == 1 and self._hold_from is None:
                 self._pump_one(self.ready[0], now)
             else:
-                self._pump_several(now)
+                several_open = self._pump_several(now)
             self.wake_at = min(self.wake_at, now + self._request_timeout_s)
-        self._room = not self.queue
-        alone = self._room and len(self.ready) == 1
+        self._room = several_open or not self.queue
+        alone = len(self.ready) == 1 and not self.queue
         self._only = self.ready[0] if alone and self._hold_from is None and self.transactions is None else None
 
     def _pump_one(self, lane: Lane, now: float) -> None:
@@ -154,7 +155,8 @@ class Dispatch:
             else:
                 lane.hand_over(client, asked, number, line, now)
 
-    def _pump_several(self, now: float) -> None:
+    def _pump_several(self, now: float) -> bool:
+        """Return whether some link is still open: who comes next need not wait behind those passed over."""
         queue, hold_from = self.queue, self._hold_from
         lanes = [lane for lane in self.ready if lane.open]
         passed_over: list[tuple[Client, float, int, Line]] = []
@@ -176,6 +178,7 @@ class Dispatch:
             if not lane.open:
                 lanes.remove(lane)
         queue.extendleft(reversed(passed_over))
+        return bool(lanes)
 
     def _unqueue(self, client: Client, line: Line) -> None:
         client.queued -= length(line) + 1

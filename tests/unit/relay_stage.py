@@ -1,12 +1,12 @@
-"""A relay with named clients and a link that is a list of lines: the stage of the relay's playbooks."""
+"""A relay with named clients and links that are lists of lines: the stage of the relay's playbooks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from lonc.errors import CipherError
-from lonc.relay import Client, Relay, Sent
-from lonc.wire.lines import LineBuffer
+from lonc.relay import Client, Lane, Relay
+from lonc.wire.lines import LineBuffer, whole
 
 LIMIT = 100  # bytes of a request
 
@@ -26,7 +26,7 @@ def cipher(prefix: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], b
 
 
 class Stage:
-    """A relay with named clients and a link that is a list of lines."""
+    """A relay with named clients; `lane` is its only link, or the first of several."""
 
     def __init__(self, *, pipeline: int = 8, ready: bool = True, limit: int = LIMIT, **limits: float) -> None:
         self.limit = limit
@@ -39,33 +39,45 @@ class Stage:
             max_line_bytes=limit,
             client_buffer_bytes=1000,
             now=self.now,
+            spread_after_s=limits.get("spread", 0.02),
         )
+        self.lane = self.relay.add_lane()
         self.clients: dict[str, Client] = {}
-        self.buffer = LineBuffer(1000)
+        self.buffers: dict[Lane, LineBuffer] = {}
         if ready:
             self.ready()
 
-    def ready(self, key: bytes = b"K", *, thaw: bool = True) -> None:
-        self.relay.link_ready(*cipher(key))
+    def ready(self, key: bytes = b"K", *, thaw: bool = True, lane: Lane | None = None) -> None:
+        self.relay.link_ready(lane or self.lane, *cipher(key), self.now)
         if thaw:
             self.relay.thaw(self.now)
+
+    def another(self, key: bytes = b"L") -> Lane:
+        """Return the lane of one more link that is READY."""
+        lane = self.relay.add_lane()
+        self.ready(key, thaw=False, lane=lane)
+        return lane
+
+    def lost(self, lane: Lane | None = None) -> None:
+        self.relay.link_lost(lane or self.lane, self.now)
 
     def says(self, name: str, data: bytes) -> None:
         client = self.clients.setdefault(name, Client(self.limit))
         self.relay.client_data(client, data, self.now)
 
-    def sent(self) -> bytes:
+    def sent(self, lane: Lane | None = None) -> bytes:
         """Take what goes to the link, as a kernel that takes everything."""
-        out = b""
-        while chunks := self.relay.lane.box.batch():
+        out, box = b"", (lane or self.lane).box
+        while chunks := box.batch():
             data = b"".join(chunks)
-            self.relay.lane.box.took(len(data))
+            box.took(len(data))
             out += data
         return out
 
-    def link(self, data: bytes) -> bool:
-        lines = self.buffer.feed(data)
-        return self.relay.replies(lines, self.now) if lines else True
+    def link(self, data: bytes, lane: Lane | None = None) -> bool:
+        lane = lane or self.lane
+        lines = self.buffers.setdefault(lane, LineBuffer(1000)).feed(data)
+        return self.relay.replies(lane, lines, self.now) if lines else True
 
     def hears(self, name: str) -> bytes:
         box = self.clients[name].box
@@ -79,6 +91,7 @@ class Stage:
     def quiet(self) -> bool:
         return self.relay.quiet
 
-    def later(self, seconds: float) -> Sent | None:
+    def later(self, seconds: float) -> list[bytes]:
+        """Let time pass; return the requests over their limit, of links that must go."""
         self.now += seconds
-        return self.relay.tick(self.now)
+        return [whole(late.line).rstrip(b"\n") for _, late in self.relay.tick(self.now)]

@@ -249,12 +249,15 @@ def test_paths_are_absolute(tmp_path: Path) -> None:
 
 
 def test_settings_without_effect_are_told(tmp_path: Path) -> None:
-    assert load(tmp_path, "PerlSetVar loncMaxConnections 1\nPerlSetVar loncOnDemand off\n").warnings == ()
-    config = load(tmp_path, "PerlSetVar loncMaxConnections 10\nPerlSetVar loncOnDemand on\n")
+    assert load(tmp_path, "PerlSetVar loncMaxConnections 10\nPerlSetVar loncOnDemand on\n").warnings == ()
+    idle = "PerlSetVar loncIdleTimeout 5\n"
+    config = load(tmp_path, f"PerlSetVar loncMaxConnections 1\nPerlSetVar loncSpreadAfter 5\n{idle}")
     assert [text.replace(f"{tmp_path}/", "") for text in config.warnings] == [
-        "loncapa.conf:2: loncMaxConnections 10 has no effect in this release",
-        "loncapa.conf:3: loncOnDemand on has no effect in this release",
+        "loncapa.conf:3: loncSpreadAfter 5 has no effect while loncMaxConnections is 1",
+        "loncapa.conf:4: loncIdleTimeout 5 has no effect while loncMaxConnections is 1 and loncOnDemand is off",
     ]
+    assert load(tmp_path, f"{idle}PerlSetVar loncOnDemand on\n").warnings == ()
+    assert load(tmp_path, f"{idle}PerlSetVar loncMaxConnections 2\n").warnings == ()
     assert len(problems(tmp_path, "PerlSetVar loncMaxConnections 65\n")) == 1
 
 

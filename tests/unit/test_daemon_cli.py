@@ -303,7 +303,7 @@ def test_a_user_may_be_a_number() -> None:
 
 def test_check_says_what_it_checked(place: Place) -> None:
     with open(place.root / "loncapa.conf", "a") as file:
-        file.write("PerlSetVar loncOnDemand on\n")
+        file.write("PerlSetVar loncSpreadAfter 5\n")
     with open(place.root / "hosts.tab", "a") as file:
         file.write("junk\n")
     done = place.run("-t", mode="crash")
@@ -316,7 +316,7 @@ def test_check_says_what_it_checked(place: Place) -> None:
         f"settings: 6 given, {len(SETTINGS) - 6} at their defaults",
         "hosts: 1 usable",
     ]
-    assert lines[4] == "WARNING: loncapa.conf:6: loncOnDemand on has no effect in this release"
+    assert lines[4] == "WARNING: loncapa.conf:6: loncSpreadAfter 5 has no effect while loncMaxConnections is 1"
     assert lines[5].startswith("WARNING: hosts.tab:2: malformed line")
     assert lines[6] == "The configuration can be used."
     assert not (place.root / "logs" / "facts").exists()

@@ -88,14 +88,6 @@ def test_every_setting_that_a_document_names_exists() -> None:
         assert named - known == set(), path.name
 
 
-def test_what_has_no_effect_is_named_in_deviations_and_changelog() -> None:
-    inert = {setting.name for setting in SETTINGS if setting.inert}
-    assert inert
-    for path in (DOC / "DEVIATIONS.md", TREE / "CHANGELOG.md"):
-        text = path.read_text("utf-8")
-        assert [name for name in inert if name not in text] == [], path.name
-
-
 def test_deviations_are_numbered_without_a_gap() -> None:
     numbers = re.findall(r"^\*\*D(\d+)\.", (DOC / "DEVIATIONS.md").read_text("utf-8"), re.MULTILINE)
     assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))

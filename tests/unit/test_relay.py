@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lonc.relay import Client
-from lonc.relay.relay import CLIENT_QUEUE_BYTES, CLIENT_QUEUE_REQUESTS
+from lonc.relay.dispatch import CLIENT_QUEUE_BYTES, CLIENT_QUEUE_REQUESTS
 from tests.unit.relay_stage import LIMIT, Stage
 
 
@@ -66,7 +66,7 @@ def test_a_lost_link_answers_what_was_sent_and_keeps_what_was_not() -> None:
     stage.says("a", b"sent\n")
     stage.sent()
     stage.says("b", b"unsent\n")
-    stage.relay.link_lost(stage.now)
+    stage.lost()
     assert stage.hears("a") == b"con_lost\n"
     assert stage.hears("b") == b""
     stage.ready(b"L")
@@ -79,8 +79,8 @@ def test_a_lost_link_answers_what_was_sent_and_keeps_what_was_not() -> None:
 def test_what_was_begun_on_a_lost_link_is_never_sent_again() -> None:
     stage = Stage()
     stage.says("a", b"begun\nkept\n")
-    stage.relay.lane.box.took(3)
-    stage.relay.link_lost(stage.now)
+    stage.lane.box.took(3)
+    stage.lost()
     stage.ready()
     assert stage.hears("a") == b"con_lost\n"
     assert stage.sent() == b"kept\n"
@@ -89,8 +89,8 @@ def test_what_was_begun_on_a_lost_link_is_never_sent_again() -> None:
 def test_an_unsent_encrypted_request_is_encrypted_anew_for_the_next_link() -> None:
     stage = Stage()
     stage.says("a", b"encrypt:secret\n")
-    assert bytes(stage.relay.lane.box.first()) == b"enc:Ksecret\n"
-    stage.relay.link_lost(stage.now)
+    assert bytes(stage.lane.box.first()) == b"enc:Ksecret\n"
+    stage.lost()
     stage.ready(b"L")
     assert stage.sent() == b"enc:Lsecret\n"
 
@@ -112,7 +112,7 @@ def test_the_grace_ends_with_con_lost_for_all_who_wait_and_at_once_for_later_one
 def test_a_failed_redial_does_not_begin_another_grace() -> None:
     stage = Stage(ready=False)
     stage.later(2.1)
-    stage.relay.link_lost(stage.now)
+    stage.lost()
     stage.says("a", b"x\n")
     assert stage.hears("a") == b"con_lost\n"
 
@@ -141,10 +141,8 @@ def test_the_limit_runs_from_being_first_on_the_link() -> None:
     stage.later(6.0)
     stage.says("b", b"next\n")
     stage.link(b"1\n")
-    assert stage.later(9.9) is None
-    late = stage.later(0.2)
-    assert late is not None
-    assert late.line == b"next\n"
+    assert stage.later(9.9) == []
+    assert stage.later(0.2) == [b"next"]
 
 
 def test_who_has_waited_twice_the_limit_hears_con_lost_and_the_link_goes_on() -> None:
@@ -156,7 +154,7 @@ def test_who_has_waited_twice_the_limit_hears_con_lost_and_the_link_goes_on() ->
     stage.link(b"A\n")  # b is first now, c is sent
     stage.later(9.0)
     stage.link(b"B\n")
-    assert stage.later(2.5) is None  # c is first since 2.5 s, but was asked 20.5 s ago
+    assert stage.later(2.5) == []  # c is first since 2.5 s, but was asked 20.5 s ago
     assert [stage.hears(name) for name in "abcd"] == [b"A\n", b"B\n", b"con_lost\n", b"con_lost\n"]
     stage.link(b"C\nD\n")
     assert stage.hears("c") == stage.hears("d") == b""
@@ -173,11 +171,11 @@ def test_a_request_that_is_given_up_in_the_queue_is_never_sent() -> None:
     stage.says("c", b"late\n")
     stage.later(9.0)
     stage.link(b"")
-    stage.relay.lane.head_since = stage.now  # as if one before it had just been answered
+    stage.lane.head_since = stage.now  # as if one before it had just been answered
     stage.later(9.0)
     stage.says("d", b"last\n")
-    stage.relay.lane.head_since = stage.now
-    assert stage.later(2.5) is None
+    stage.lane.head_since = stage.now
+    assert stage.later(2.5) == []
     assert stage.hears("b") == b"con_lost\n"
     stage.link(b"S\n")
     assert stage.sent() == b"slow\nlast\n"
@@ -194,7 +192,7 @@ def test_who_is_gone_is_waited_for_by_nobody() -> None:
     stage = Stage(request=10.0, ready=False)
     stage.says("a", b"x\nping\n")
     stage.relay.client_gone(stage.clients["a"])
-    stage.relay.link_lost(stage.now)
+    stage.lost()
     stage.ready()
     assert stage.relay.counters.con_lost == 1  # the ping, while it could still have been heard
 
@@ -265,7 +263,7 @@ def test_empty_requests_take_room_too() -> None:
     assert not stage.relay.wants_more(client)
     stage.ready()
     while stage.sent():
-        stage.link(b"unknown_cmd\n" * len(stage.relay.lane.in_flight))
+        stage.link(b"unknown_cmd\n" * len(stage.lane.in_flight))
     assert client.queued == 0
     assert stage.relay.wants_more(client)
 

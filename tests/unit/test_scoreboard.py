@@ -38,7 +38,7 @@ from lonc.system.scoreboard.layout import (
 
 CHILD = ChildRecord(
     pid=4712, state="READY", step="Idle", since=1015577779.5, why="timeout: no reply", address="35.8.63.51:5663",
-    version="1.32", beat=77.5, clients=3, in_flight=2, queued=1, delayed=4, oldest_delayed=1015577000.0,
+    version="1.32", beat=77.5, clients=3, links=2, in_flight=2, queued=1, delayed=4, oldest_delayed=1015577000.0,
     requests=10, replies=9, con_lost=1, rejected=2, bytes_in=1 << 40, bytes_out=1 << 41, links_opened=5,
     delayed_sent=6, ready_since=70.25, longest_ready_s=7.5, next_try=80.0,
     latency_us=list(range(LATENCY_BUCKETS)), lost_lines=8, last_line="msul1 online",

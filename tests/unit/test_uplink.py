@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lonc.child.resolver import Resolver
-from lonc.child.timers import Timer, Timers
 from lonc.child.uplink import Uplink
 from lonc.config import Host, load_config
 from lonc.loop import Loop
@@ -34,7 +33,6 @@ class Ground:
         (conf_dir / "loncapa.conf").write_text("")
         config = load_config(str(conf_dir))
         self.loop = Loop(SystemClock())
-        self.timers = Timers()
         self.relay = Relay(
             pipeline=8, request_timeout_s=60, delayed_timeout_s=60, grace_s=60, max_line_bytes=1 << 24,
             client_buffer_bytes=1 << 24, now=self.loop.now,
@@ -43,24 +41,27 @@ class Ground:
         self.addresses: list[tuple[int, str]] = [(int(socket.AF_INET), "127.0.0.1")]
         self.uplink = Uplink(
             self, config, Host("msul1", "msu", "library", "peer.test", ""), b"lonc-1", loop=self.loop,
-            relay=self.relay, timers=self.timers, resolver=Resolver(self.loop, lambda _name: self.addresses),
+            relay=self.relay, resolver=Resolver(self.loop, lambda _name: self.addresses),
         )  # fmt: skip
         self.peer: socket.socket | None = None
 
-    def link_moved(self, old: LinkState, new: LinkState) -> None:
+    def link_deadline(self) -> None:
         pass
 
-    def link_note(self, note: Note) -> None:
+    def link_moved(self, uplink: Uplink, old: LinkState, new: LinkState) -> None:
         pass
 
-    def link_ready(self, version: str) -> None:
+    def link_note(self, uplink: Uplink, note: Note) -> None:
+        pass
+
+    def link_ready(self, uplink: Uplink, version: str) -> None:
         self.told.append(f"ready {version}")
         self.relay.thaw(self.loop.now)
 
-    def link_lost(self, reason: str, detail: str, was_ready: bool) -> None:
+    def link_lost(self, uplink: Uplink, reason: str, detail: str, was_ready: bool) -> None:
         self.told.append(f"lost {reason}{' while ready' if was_ready else ''}")
 
-    def link_farewell(self, answer: str) -> None:
+    def link_farewell(self, uplink: Uplink, answer: str) -> None:
         self.told.append(f"farewell {answer}")
 
     def turn(self) -> None:
@@ -125,7 +126,7 @@ def test_a_line_that_came_before_its_request_was_sent_is_nobodys_reply(ground: G
     ground.loop.turn(time.monotonic() + 0.2)
     assert ground.told == ["ready 1.42", "lost out_of_step while ready"]
     assert not client.box
-    assert [whole(entry.line) for entry in ground.relay.queue] == [b"echo:1"]
+    assert [whole(line) for _, _, _, line in ground.relay.queue] == [b"echo:1"]
     assert peer.recv(100) == b""
 
 
@@ -167,7 +168,7 @@ def test_a_dial_closed_during_its_look_up_stays_closed(ground: Ground) -> None:
     ground.loop.turn(time.monotonic() + 0.5)  # its answer comes
     assert ground.uplink.state is LinkState.DOWN
     assert ground.told == []
-    assert ground.timers.at(Timer.LINK) == float("inf")
+    assert ground.uplink.deadline is None
     ground.make_ready()
 
 
