@@ -84,7 +84,7 @@ class Connection(Client):
                 box.took(sent)
         elif box and not self._send_backlog():
             return
-        if self.queued or self.finishing or box.held or self.watching != READ:
+        if self.full or self.finishing or box.held or self.watching != READ:
             self._rewatch()
 
     def _send_backlog(self) -> bool:
