@@ -284,10 +284,13 @@ def test_bad_files_go_to_corrupt_and_stop_nobody(make_site: MakeSite) -> None:
     wait_until(lambda: all((corrupt / name).exists() for name in reasons), 15, "bad files set aside")
     for name, reason in reasons.items():
         assert reason in (corrupt / f"{name}.reason").read_text()
+    # a file goes when its reply has come, which is after the peer has carried it out, and its log line is next
+    wait_until(lambda: site.waiting() == [link.name], 5, "the link alone")
     assert not bare.exists()
     assert link.is_symlink()
-    wait_until(lambda: site.waiting() == [link.name], 5, "the link alone")
     assert corrupt.stat().st_mode & 0o777 == 0o700
+    site.wait_log("Delayed put (", count=4)
+    site.wait_log("set aside in corrupt", count=len(reasons))
     assert site.log_text().count("set aside in corrupt") == len(reasons)
     site.wait_log("is a symbolic link: left alone")
     # nothing is told again, nothing is sent again
