@@ -232,7 +232,7 @@ class Child:
             self.outage.dial_failed(reason, detail)
         else:
             text = f"No further link to {self.host.id}: {detail}"
-            self.warn(text, reason=f"{reason} {detail}", about="further link")
+            self.warn(text, reason="whatever it was this time", about="further link")
         self.report.state_changed()
 
     def _tell_lost(self, detail: str, *, last: bool) -> None:
@@ -363,6 +363,8 @@ class Child:
                 self.timers.sooner(Timer.STOP, self.loop.now + FAREWELL_S)
                 self.links.farewell()
                 self.links.push()
+        elif self.stage is Stage.CLOSING and not self.relay.queue and not self.flush.busy:
+            self.links.farewell_idle()
 
     def finish(self, code: ExitCode) -> None:
         """End now: what waits is answered con_lost as far as clients take it, and the child leaves."""

@@ -180,6 +180,13 @@ class Links(Owner):
             else:
                 uplink.close("ending", "the child ends")
 
+    def farewell_idle(self) -> None:
+        """Say `exit` on READY links that nobody needs any more, while others have requests in flight."""
+        idle = [lane for lane in self._relay.ready if not lane.in_flight]
+        if len(idle) < len(self._relay.ready):
+            for lane in idle:
+                self._of(lane).farewell()
+
     def close_idle(self) -> None:
         """Close the link that has been idle for longest, if one has been for long enough; set the next look."""
         now, limit = self._loop.now, self._config.idle_timeout_s

@@ -22,6 +22,7 @@ from lonc.wire.link import Farewell, Link, LinkEvent, LinkState, Lost, Moved, No
 from lonc.wire.outbox import Outbox
 
 READ_BYTES = 64 * 1024  # above 128 KiB the allocator would map and unmap memory for each read
+READS_PER_TURN = 16  # a MiB; then clients and other links have their turn
 OUT_OF_STEP = "out_of_step"  # more replies than requests
 SOCKET_ERROR = "socket_error"
 NO_CONNECTION = "no_connection"  # nothing was said yet
@@ -170,20 +171,24 @@ class Uplink:
         # Writing is done for all at the end of the turn: push().
 
     def _read(self, sock: socket.socket) -> None:
-        try:
-            data = sock.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._fail(SOCKET_ERROR, os.strerror(error.errno or 0))
-            return
-        self.bytes_in += len(data)
-        if self.link.state is not LinkState.READY:
-            self._handle(self.link.receive(data, self._loop.now))
-        elif not data:
-            self._fail("eof", "the peer closed the link")
-        else:
-            self._take_replies(self.link.replies(data))
+        """Read once, and on while reads come back full: a long reply need not take a turn for each piece."""
+        for _ in range(READS_PER_TURN):
+            try:
+                data = sock.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(SOCKET_ERROR, os.strerror(error.errno or 0))
+                return
+            self.bytes_in += len(data)
+            if self.link.state is not LinkState.READY:
+                self._handle(self.link.receive(data, self._loop.now))
+            elif not data:
+                self._fail("eof", "the peer closed the link")
+            else:
+                self._take_replies(self.link.replies(data))
+            if len(data) < READ_BYTES or self._sock is not sock:
+                return
 
     def _take_replies(self, lines: list[Line | None]) -> None:
         """Hand replies on, unless there are more than requests that have wholly left: P8, nobody's reply is

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from lonc.config.model import Config
-from lonc.config.settings import BY_NAME, PATH, SETTINGS, Value, show
+from lonc.config.settings import BY_NAME, PATH, SETTINGS, Setting, Value, show
 from lonc.errors import ConfigError, Problem
 
 DEFAULT_CONF_DIR: Final = "/etc/httpd/conf"

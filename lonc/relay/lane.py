@@ -48,7 +48,7 @@ def head(line: Line, count: int) -> bytes:
 
 def is_encrypted(line: Line) -> bool:
     """Return whether the client asked for this request to be encrypted."""
-    return head(line, len(ENCRYPT)) == ENCRYPT
+    return line.startswith(ENCRYPT) if isinstance(line, bytes) else head(line, len(ENCRYPT)) == ENCRYPT
 
 
 def remembered(line: Line) -> bytes:

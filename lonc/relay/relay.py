@@ -117,8 +117,13 @@ class Relay(Dispatch):
         if not self.ready and (self.grace_until is None or line == PING):
             # lond's `pong` brings that ping: to hold it would let two servers wait for each other (wire.md 2).
             self._lose(client, number)
-        else:
+            return
+        lane = self._only
+        if lane is None or not lane.open:
             self._enqueue(client, now, number, line)
+        else:
+            self.wake_at = min(self.wake_at, now + self._request_timeout_s)
+            lane.hand_over(client, now, number, line, now)
 
     def _too_long(self, line: Line) -> bool:
         """Return whether a request is longer than it may be; its buffer has let `encrypt:` pass besides."""
@@ -174,7 +179,9 @@ class Relay(Dispatch):
                     client.dirty = True
                     dirty.append(client)
             else:
-                self._reply(lane, Sent(client, asked, number, request), line, now)
+                if not plain:
+                    self._note_transaction(request, line, now - asked)
+                self._reply(lane, client, number, line)
             bucket = int((now - asked) * 1e6).bit_length()
             histogram[bucket if bucket < _LAST else _LAST] += 1
         self.counters.replies += len(lines)
@@ -191,11 +198,12 @@ class Relay(Dispatch):
         self._only = None
         self.pump(now)
 
-    def _reply(self, lane: Lane, entry: Sent, line: Line | None, now: float) -> None:
+    def _note_transaction(self, request: Line, reply: Line | None, seconds: float) -> None:
+        assert self.transactions is not None
+        self.transactions.append((request, seconds, length(reply) if reply is not None else 0))
+
+    def _reply(self, lane: Lane, client: Client, number: int, line: Line | None) -> None:
         """The road off the hot path: delayed, encrypted, over-long, logged, out of turn, or unwanted."""
-        if self.transactions is not None:
-            size = length(line) if line is not None else 0
-            self.transactions.append((entry.line, now - entry.asked, size))
         if line is None:
             self.complaints.append(f"A reply of more than {self._client_buffer_bytes} bytes was dropped")
         elif head(line, len(_ENC)) == _ENC:
@@ -204,13 +212,13 @@ class Relay(Dispatch):
             except CipherError:
                 self.complaints.append("An enc: reply could not be decoded")
                 line = None
-        if entry.client is self.delayed_client:
+        if client is self.delayed_client:
             self.delayed_replies.append(line)
         elif line is None:
-            self._lose(entry.client, entry.number)
+            self._lose(client, number)
         else:
-            entry.client.settle(entry.number, line)
-            self._touch(entry.client)
+            client.settle(number, line)
+            self._touch(client)
 
     @property
     def requests(self) -> int:
