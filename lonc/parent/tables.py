@@ -1,7 +1,7 @@
 """USR2: the table of hosts is read again, and only what has changed is touched (lonc.md 2).
 
-Vanished hosts end after what is in flight; those whose entry changed get a new child when the old one is gone; new
-ones start; all others are called, as by USR1. A table that cannot be used changes nothing and is told (P22).
+Vanished hosts end after what is in flight; those whose address changed get a new child when the old one is gone;
+new ones start; all others are called, as by USR1. A table that cannot be used changes nothing and is told (P22).
 
 A child knows the ids of the table as it was at the fork, and needs of them those that end like its own (`a.b` for
 the child of `b`): by them it tells whose a delayed file is (files.md 8). Where one of those came or went, which is
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from lonc import peers
-from lonc.config import load_hosts
+from lonc.config import Host, load_hosts
 from lonc.errors import ConfigError
 from lonc.parent.house import House
 from lonc.parent.perform import Performer
@@ -34,7 +34,8 @@ def read_table_again(house: House, performer: Performer) -> None:
     house.set_hosts(table.hosts)
     new = [name for name in house.hosts if name not in before]
     gone = [name for name in before if name not in house.hosts]
-    changed = [name for name, host in house.hosts.items() if name in before and before[name] != host]
+    both = [name for name in house.hosts if name in before]
+    changed = [name for name in both if dialed(before[name]) != dialed(house.hosts[name])]
     house.log.write(f"hosts.tab read again: {len(new)} new, {len(gone)} gone, {len(changed)} changed")
     replaced = {*changed, *kin((*new, *gone), before)}
     for name in gone:
@@ -46,6 +47,11 @@ def read_table_again(house: House, performer: Performer) -> None:
             performer.give(name, peers.Replaced())
         elif name in old:
             performer.give(name, peers.Called())
+
+
+def dialed(host: Host) -> str:
+    """Return what a child dials: the address, or the name that is resolved. Role and domain are nothing to it."""
+    return host.address or host.name
 
 
 def kin(moved: Iterable[str], served: Collection[str]) -> set[str]:
