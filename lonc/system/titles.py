@@ -7,7 +7,14 @@ at once; for that moment, some microseconds, a process has the short name `lonc:
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import PathFinder
+from types import ModuleType
+
 from lonc.system.shown import printable
+
+_LIBRARY = "setproctitle"
+_INSIDE = f"{_LIBRARY}._{_LIBRARY}"  # the part of it that does the work
 
 SHORT_NAME = "lonc"
 TITLE_LIMIT = 120  # characters
@@ -22,11 +29,32 @@ def set_title(text: str) -> bool:
     """
     title = printable(text, TITLE_LIMIT)
     try:
-        # Not at the top: a daemon must come up where this library cannot even be loaded.
-        import setproctitle
-
-        setproctitle.setproctitle(title)
-        setproctitle.setthreadtitle(SHORT_NAME)
-        return bool(setproctitle.getproctitle() == title)
+        library = _library()
+        library.setproctitle(title)
+        library.setthreadtitle(SHORT_NAME)
+        return bool(library.getproctitle() == title)
     except (ImportError, OSError, ValueError, RuntimeError, AttributeError):
         return False
+
+
+def _library() -> ModuleType:
+    """Return what sets titles, loaded once. Raises ImportError, or whatever a broken library raises.
+
+    Not at the top: a daemon must come up where this library cannot even be loaded. And not by its front door if
+    there is another: that imports `logging` and with it `threading`, which repair their locks in each process
+    that was forked. A child would own 260 KiB more for that.
+    """
+    if _LIBRARY not in sys.modules and _INSIDE not in sys.modules:
+        package = PathFinder.find_spec(_LIBRARY)
+        place = package.submodule_search_locations if package is not None else None
+        inside = PathFinder.find_spec(_INSIDE, place) if place else None
+        if inside is not None and inside.loader is not None:
+            module = inside.loader.create_module(inside)
+            if module is not None:
+                inside.loader.exec_module(module)
+                sys.modules[_INSIDE] = module
+    if _INSIDE in sys.modules and _LIBRARY not in sys.modules:
+        return sys.modules[_INSIDE]
+    import setproctitle
+
+    return setproctitle

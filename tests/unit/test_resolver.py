@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import socket
 import threading
@@ -87,7 +88,7 @@ def test_who_asks_while_one_hangs_gets_its_answer_and_only_once(loop: Loop) -> N
 
 
 def test_without_a_thread_or_a_descriptor_nothing_hangs(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_thread(_thread: threading.Thread) -> None:
+    def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     def no_pair(*_arguments: object) -> tuple[socket.socket, socket.socket]:
@@ -100,7 +101,7 @@ def test_without_a_thread_or_a_descriptor_nothing_hangs(loop: Loop, monkeypatch:
         with pytest.raises(OSError, match="Too many open files"):
             resolver.ask("a.example", answers.append)
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", no_thread)
+        patch.setattr(_thread, "start_new_thread", no_thread)
         with pytest.raises(OSError, match="unavailable"):
             resolver.ask("a.example", answers.append)
     assert resolver.ask("a.example", answers.append)

@@ -75,3 +75,14 @@ def test_a_library_that_misbehaves_costs_only_the_title(broken: str) -> None:
     worked, _, cmdline = shown("lonc: x", broken)
     assert worked is False
     assert "python" in cmdline
+
+
+def test_the_library_brings_no_work_for_each_fork() -> None:
+    before = "set_title('x')\nassert not {'logging', 'threading'} & set(sys.modules), sorted(sys.modules)"
+    worked, _, _ = shown("lonc: x", before)
+    assert worked is True
+
+
+def test_the_library_by_its_front_door_works_too() -> None:
+    worked, comm, cmdline = shown("lonc: x", "import setproctitle")
+    assert (worked, comm, title_of(cmdline)) == (True, "lonc\n", "lonc: x")
