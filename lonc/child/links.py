@@ -198,9 +198,10 @@ class Links(Owner):
             if longest is not None:
                 due = max(longest.head_since + limit, self._closed_at + CLOSE_EVERY_S)
                 if due <= now:
-                    self._closed_at = now
-                    self._of(longest).farewell()
                     due = now + CLOSE_EVERY_S
+                    if self._relay.spare(longest, now):
+                        self._closed_at = now
+                        self._of(longest).farewell()
                     if not self._relay.ready:
                         self._owner.demand.fell_asleep()
         if len(self._relay.ready) > 1 or (self._config.on_demand and self._relay.ready):

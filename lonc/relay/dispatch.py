@@ -79,6 +79,15 @@ class Dispatch:
             return None
         return deadlines.all_taken_up(self.ready, self._spread_after_s)
 
+    def spare(self, lane: Lane, now: float) -> bool:
+        """Return whether a READY link may be closed when it is idle: nothing would call for another at once.
+
+        The only one may; one whose READY neighbours are all taken up may not: the next request is for it.
+        """
+        others = [other for other in self.ready if other is not lane]
+        taken_up_at = deadlines.all_taken_up(others, self._spread_after_s)
+        return not others or taken_up_at is None or taken_up_at > now
+
     # --- in -------------------------------------------------------------------------------------------
 
     def _enqueue(self, client: Client, now: float, number: int, line: Line) -> None:

@@ -221,3 +221,17 @@ def test_a_client_that_asks_too_much_at_once_is_read_again_when_its_requests_hav
         stage.link(b"r\n")
     assert stage.relay.wants_more(client)
     assert client in stage.relay.dirty
+
+
+def test_an_idle_link_is_spare_unless_all_others_are_taken_up() -> None:
+    stage = Stage(spread=0.02)
+    assert stage.relay.spare(stage.lane, stage.now)  # the only one
+    other = stage.another()
+    assert stage.relay.spare(other, stage.now)  # the first has nothing to do
+    stage.says("a", b"a\n")
+    assert stage.relay.spare(other, stage.now)  # nothing that takes long, as yet
+    stage.now += 0.03
+    assert not stage.relay.spare(other, stage.now)
+    third = stage.another()
+    assert stage.relay.spare(other, stage.now)
+    assert stage.relay.spare(third, stage.now)
