@@ -75,6 +75,8 @@ class Child:
         self.clients = self._make_clients()
         self.flush = self._make_flush()
         self.report = Report(self)
+        self._board_due = False  # what was counted since _board_mark will be shown
+        self._board_mark = self.relay.activity
         self._actions: dict[Timer, Callable[[], None]] = {
             Timer.UPKEEP: self._upkeep,
             Timer.DIAL: self.outage.dial,
@@ -143,7 +145,6 @@ class Child:
     def serve(self) -> ExitCode:
         """Serve until the end; return how it ended."""
         loop, relay, timers, links = self.loop, self.relay, self.timers, self.links
-        board_mark = relay.activity
         while self.stage is not Stage.GONE:
             now = loop.turn(min(timers.next, relay.wake_at))
             if now >= relay.wake_at:
@@ -153,13 +154,13 @@ class Child:
                     self._actions[timer]()
             if self.flush.busy:
                 self.flush.advance(now)
-            if links.may_grow:
+            if links.may_grow and self.wants_links:
                 links.spread(now)
             links.push()
             while relay.dirty:
                 self._attend()
-            if relay.activity != board_mark:
-                board_mark = relay.activity
+            if not self._board_due and relay.activity != self._board_mark:
+                self._board_due = True
                 timers.sooner(Timer.BOARD, now + BOARD_S)
             if relay.transactions or relay.complaints:
                 self._tell_of_replies()
@@ -312,6 +313,7 @@ class Child:
 
     def _write_board(self) -> None:
         self.timers.clear(Timer.BOARD)
+        self._board_due, self._board_mark = False, self.relay.activity
         self.report.write_board()
         self.links.watch_peer()
 
