@@ -27,7 +27,7 @@ READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 _BOTH: Final = READ | WRITE  # what the kernel says besides are greater numbers: an error, a hang-up
 
-EVENTS_PER_TURN: Final = 1024  # the kernel begins its next list with those that had no room in this one
+EVENTS_PER_TURN: Final = 256  # the kernel begins its next list with those that had no room in this one
 LONGEST_WAIT_S: Final = 24 * 3600.0  # epoll counts milliseconds in an int, and "never" is no number of them
 
 
