@@ -8,6 +8,7 @@ Sources: files.md 2, lonc.md 2 and 9.1, promises.md P15, P29.
 
 from __future__ import annotations
 
+import array
 import errno
 import os
 import socket
@@ -38,6 +39,8 @@ class Listeners:
         self._config = config
         self._files = files
         self._open: dict[str, Listener] = {}
+        self._left: dict[str, Listener] = {}  # in a child: what its numbers were is closed
+        self._numbers = array.array("i")  # of the descriptors of what is open
 
     def __contains__(self, peer: str) -> bool:
         return peer in self._open
@@ -84,6 +87,7 @@ class Listeners:
             sock.close()
             raise
         self._open[peer] = Listener(path, sock, facts.st_dev, facts.st_ino)
+        self._numbers.append(sock.fileno())
 
     def _remove_stale(self, path: str) -> None:
         try:
@@ -109,6 +113,7 @@ class Listeners:
             return False
         os.set_inheritable(fd, False)
         self._open[peer] = Listener(path, socket.socket(fileno=fd), device, inode)
+        self._numbers.append(fd)
         return True
 
     def _fits(self, fd: int, path: str, device: int, inode: int) -> bool:
@@ -133,6 +138,7 @@ class Listeners:
                 self._files.unlink(listener.path)
         except OSError:
             pass  # gone, or its directory is: then nobody can connect to it either
+        self._numbers.remove(listener.sock.fileno())
         listener.sock.close()
 
     def close_all(self) -> None:
@@ -141,11 +147,17 @@ class Listeners:
             self.close(peer)
 
     def leave_to_child(self, peer: str) -> socket.socket:
-        """In a forked child: close every socket but this peer's, touch no file, and return that one."""
-        own = self._open.pop(peer).sock
-        for listener in self._open.values():
-            listener.sock.close()
-        self._open.clear()
+        """In a forked child: close every socket but this peer's, touch no file, and return that one.
+
+        The others are closed by number alone, and their objects kept for good: to touch a thousand of them would
+        make the pages that hold them this child's own.
+        """
+        own = self._open[peer].sock
+        kept = own.fileno()
+        for fd in self._numbers:
+            if fd != kept:
+                os.close(fd)
+        self._left, self._open = self._open, {}
         return own
 
 

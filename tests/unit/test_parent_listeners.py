@@ -183,13 +183,17 @@ def test_a_child_keeps_its_own_socket_and_removes_no_file(config: Config, listen
     for name in ("p", "q", "r"):
         listeners.open(name)
     numbers = {name: listeners.get(name).fileno() for name in ("p", "q", "r")}
+    objects = listeners.all()
     own = listeners.leave_to_child("q")
     assert own.fileno() == numbers["q"]
     for name in ("p", "r"):
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(numbers[name])
     assert all(os.path.exists(config.socket_path(name)) for name in ("p", "q", "r"))
-    own.close()
+    assert "p" not in listeners
+    for listener in objects.values():  # a child ends without a look at them
+        listener.sock.detach()
+    os.close(numbers["q"])
 
 
 def test_a_directory_that_is_gone_is_no_error_at_the_end(config: Config, listeners: Listeners) -> None:
