@@ -66,11 +66,11 @@ def test_messages_wait_for_what_is_in_flight_on_every_link(make_site: MakeSite) 
         wait_until(lambda: here.site.board("msul1").child.delayed == 3, 10, "messages that were seen")
         late = here.ask(b"echo:late")
         stays(lambda: here.peer.executed() == ["echo:held 1", "echo:held 2"], 0.5, "nothing new")
-        here.release(b"2")
-        assert second.line() == b"held 2"
+        here.release(b"1")  # the first link is free, and the third, but not the second
+        assert first.line() == b"held 1"
         stays(lambda: here.peer.executed() == ["echo:held 1", "echo:held 2"], 0.5, "nothing new")
-        here.release(b"1")
-        assert [first.line(), late.line()] == [b"held 1", b"late"]
+        here.release(b"2")
+        assert [second.line(), late.line()] == [b"held 2", b"late"]
         in_order_on_one_link(here, messages)
         assert here.peer.executed()[-1] == "echo:late"
         empty(here.site)
