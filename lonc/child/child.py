@@ -159,6 +159,8 @@ class Child:
             links.push()
             while relay.dirty:
                 self._attend()
+            if self.flush.behind:
+                self.flush.meanwhile()
             if not self._board_due and relay.activity != self._board_mark:
                 self._board_due = True
                 timers.sooner(Timer.BOARD, now + BOARD_S)

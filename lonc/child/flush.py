@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Protocol
 
 from lonc.config import Config
-from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Look, Message, Reading, SetAside, Young
+from lonc.delayed import DelayedQueue, Done, DoneKind, Entry, Gone, Look, Message, Reading, SetAside, Young
 from lonc.delayed.survey import PARK_AFTER
 from lonc.delayed.watch import Ages
 from lonc.relay import Relay
@@ -86,6 +86,8 @@ class Flush:
         self._hold_from: float | None = None  # clients that asked later wait for a young message
         self._young_until: float | None = None
         self._stopping = False
+        self.behind = False  # meanwhile() has something to do
+        self._untold: list[tuple[Message, bytes, Done]] = []
 
     # --- looks ----------------------------------------------------------------------------------------
 
@@ -184,6 +186,8 @@ class Flush:
             self.look(now, force=True)
         if self.state is FlushState.DRAINING and self._relay.quiet:
             self.state = FlushState.SENDING
+            self._log.hold()
+            self._perm_log.hold()
         if self._way_at is not None and now >= self._way_at and self._in_flight and self._relay.queue:
             self._no_reply()  # a new link serves the clients; this is counted as one more without a reply
         elif self.state is FlushState.SENDING:
@@ -219,6 +223,7 @@ class Flush:
                     self._queue.sending(reading)
                     self._in_flight.append(reading)
                     self._relay.send_delayed(reading.line, now)
+                    self.behind = True
                     if reading.name in self._parked:
                         self._way_at = now + self._config.grace_s
                         self._wake(self._way_at)
@@ -236,7 +241,7 @@ class Flush:
 
     def _end_of_run(self, now: float) -> None:
         """Look again for what came meanwhile, unless the run was ended by a young message."""
-        self._queue.finish()
+        self._finish()
         self.state = FlushState.IDLE
         if self._stopping or (self._young_until is not None and now < self._young_until):
             self._rest(now)
@@ -244,33 +249,61 @@ class Flush:
             self.look(now, force=True)
             self._wake(now)  # what it found is begun in the next turn, and nothing else need bring one
 
+    def _finish(self) -> None:
+        self._tell_of_done()
+        self._queue.finish()
+        self._log.release()
+        self._perm_log.release()
+
+    def meanwhile(self) -> None:
+        """Do what need not come before the next message: tell of those that were answered, read the one to come.
+
+        To be called in the turn of advance(), when the link has been given what there is to send: then the work
+        is done while the peer is at work too, and costs the messages no time.
+        """
+        self.behind = False
+        self._tell_of_done()
+        if self._ready and self._in_flight:
+            self._queue.read_ahead(self._ready[0])
+
     def _answered(self, message: Message, reply: Line | None, now: float) -> None:
         self._way_at = None
         text = whole(reply) if reply is not None else b""
+        if text and (self._config.delete_on_any_reply or not is_failure(text)):
+            self._done(message, text)
+            return
+        self._tell_of_done()
         if not text:
             text_shown = f"Delayed {shown_command(message.line)}: no reply, it stays"
             self._warn_about(text_shown, reason=message.name, about="no reply")
             self._unanswered(message)
             self._no_reply()
-        elif is_failure(text) and not self._config.delete_on_any_reply:
-            self._rejected(message, text, now)
         else:
-            self._done(message, text)
+            self._rejected(message, text, now)
 
     def _done(self, message: Message, reply: bytes) -> None:
-        """The original's order: the file goes first, then the log line, then the S record."""
+        """The original's order: the file goes first, then the log line, then the S record.
+
+        These two wait until the next message has gone, in this turn: a kill in between costs them, as one
+        between the deletion and the line would.
+        """
         self._parked.discard(message.name)
-        outcome = self._queue.done(message)
+        self._untold.append((message, reply, self._queue.done(message)))
+        self.behind = True
         self.sent += 1
         self.waiting = max(0, self.waiting - 1)
-        self._log.write(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<")
-        if outcome.kind is DoneKind.FAILED:
-            text = f"Delayed file {message.name} cannot be removed: {outcome.detail}"
-            self._log.write(shown_names(text), Severity.CRITICAL)
-        elif outcome.kind is DoneKind.REPLACED:
-            text = f"Delayed file {message.name} was replaced meanwhile: the new one is sent too"
-            self._log.write(shown_names(text))
-        self._perm_log.sent(self._peer, perm_command(message.line))
+
+    def _tell_of_done(self) -> None:
+        untold, self._untold = self._untold, []
+        for message, reply, outcome in untold:
+            self._log.write(f"Delayed {shown_command(message.line)}: >{shown_reply(reply)}<")
+            if outcome.kind is DoneKind.FAILED:
+                text = f"Delayed file {message.name} cannot be removed: {outcome.detail}"
+                self._log.write(shown_names(text), Severity.CRITICAL)
+            elif outcome.kind is DoneKind.REPLACED:
+                text = f"Delayed file {message.name} was replaced meanwhile: the new one is sent too"
+                self._log.write(shown_names(text))
+            self._perm_log.sent(self._peer, perm_command(message.line))
 
     def _rejected(self, message: Message, reply: bytes, now: float) -> None:
         self._parked.discard(message.name)
@@ -303,7 +336,7 @@ class Flush:
         self._young_until = None
         self._way_at = None
         if self.state is FlushState.SENDING:
-            self._queue.finish()
+            self._finish()
         self.state = FlushState.IDLE
 
     def stop(self) -> None:

@@ -64,8 +64,8 @@ class FlushLock:
 
     def note(self, messages: Iterable[Message]) -> None:
         """Write down which messages are on their way. A full disk keeps none from being sent (P25)."""
-        lines = "".join(f"{m.name}\t{':'.join(map(str, m.identity))}\n" for m in messages)
         if self.fd >= 0:
+            lines = "".join([_noted(message) for message in messages])
             try:
                 self._files.pwrite(self.fd, os.fsencode(lines + "\n")[:NOTE_LIMIT], 0)
             except OSError:
@@ -109,3 +109,8 @@ class FlushLock:
     def _lies(self, name: str, identity: Identity) -> bool:
         facts = facts_of(self._files, os.path.join(self._directory, name))
         return facts is not None and identity_of(facts) == identity
+
+
+def _noted(message: Message) -> str:
+    device, inode, size, mtime_ns = message.identity
+    return f"{message.name}\t{device}:{inode}:{size}:{mtime_ns}\n"

@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 
 from lonc.delayed.names import companion, numbered
-from lonc.delayed.results import DoneKind, Identity, identity_of
+from lonc.delayed.results import DoneKind, Identity, is_that
 from lonc.system.files import Files, kind_of, write_all
 
 CHOICES = 10_000  # names tried for one file; each costs a system call
@@ -59,7 +59,7 @@ def put_back(files: Files, path: str, wanted: str, peer: str) -> str:
 def _is(facts: os.stat_result, identity: Identity) -> bool:
     """Return whether it is that file; of anything but files only the inode counts, nothing is ever read there."""
     if stat.S_ISREG(facts.st_mode):
-        return identity_of(facts) == identity
+        return is_that(facts, identity)
     return (facts.st_dev, facts.st_ino) == identity[:2]
 
 

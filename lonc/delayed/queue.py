@@ -1,7 +1,7 @@
 """Owns one peer's delayed messages as its child sees them: which may go, in order, and what becomes of each.
 
     look()     names in order, up to the first young file; sets aside what can be no message
-    read()     one file, at the moment of sending
+    read()     one file, at the moment of sending; read_ahead(): while the one before it is on its way
     sending()  it is on its way: noted in the lock file
     done() reject() unanswered()   what the reply, or its lack, makes of it
     finish()   end of a flush: deletions on the disk, nothing on its way
@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ from lonc.delayed.results import (
     Rejection,
     SetAside,
     Young,
+    identity_of,
+    is_that,
 )
 from lonc.delayed.survey import PARK_AFTER, Survey
 from lonc.delayed.watch import Ages, Watch
@@ -38,6 +41,7 @@ from lonc.system.files import Files
 
 PAUSE_S = 1.0  # when descriptors or memory are short, or a file changes whenever it is read
 TRIES = 3  # at reading a file that changes meanwhile
+AHEAD_BYTES = 65536  # of a file that is read before its turn: what is long is held once, not twice
 
 
 class DelayedQueue:
@@ -51,7 +55,7 @@ class DelayedQueue:
         """peers: all ids of the table. tells: whether this child tells what concerns no peer in particular;
         one of all should, and when it is not given the first id of the table does."""
         speaks = peer <= min(peers, default=peer) if tells is None else tells
-        self._directory = directory
+        self._prefix = os.path.join(directory, "")
         self._files = files
         self._clock = clock
         self._max_line_bytes = max_line_bytes
@@ -67,6 +71,7 @@ class DelayedQueue:
             max_line_bytes=max_line_bytes, retry_max_s=retry_max_s,
             set_aside=self._tell_set_aside, settle=self._settle,
         )  # fmt: skip
+        self._ahead: Message | None = None  # read before its turn
         self._on_their_way: dict[str, Message] = {}
         self._noted = False
         self._double: tuple[str, ...] = ()  # not told yet
@@ -111,6 +116,9 @@ class DelayedQueue:
 
         Only a regular file is ever opened. Whatever is not sent for a reason that lasts is not in the next look.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.entry == entry and self._unchanged(ahead):
+            return ahead
         for _ in range(TRIES):
             try:
                 met = self._survey.meet(entry, now)
@@ -121,11 +129,36 @@ class DelayedQueue:
             watch = met
             answer = self._before_reading(entry, watch, now)
             if answer is None:
-                found = reading.read(self._files, self._directory, entry, watch.identity, self._max_line_bytes)
+                path = self._prefix + entry.name
+                found = reading.read(self._files, path, entry, watch.identity, self._max_line_bytes)
                 answer = self._after_reading(entry, watch, found, now)
             if answer is not None:
                 return answer
         return self._hold(entry, watch, now)
+
+    def read_ahead(self, entry: Entry) -> None:
+        """Read the file whose turn is next, while the reply to another one is awaited.
+
+        read() then only looks whether it is the same file with the same content still. Of anything out of the
+        ordinary, and of what is long, nothing is kept: read() meets it when its turn has come.
+        """
+        self._ahead = None
+        try:
+            facts = self._files.lstat(self._prefix + entry.name)
+        except OSError:
+            return
+        if facts.st_size > AHEAD_BYTES or not self._survey.ordinary(entry, facts):
+            return
+        path, identity = self._prefix + entry.name, identity_of(facts)
+        found = reading.read(self._files, path, entry, identity, self._max_line_bytes, looked_at_later=True)
+        if isinstance(found, reading.Content) and not found.bare:
+            self._ahead = found.message
+
+    def _unchanged(self, message: Message) -> bool:
+        try:
+            return is_that(self._files.lstat(self._prefix + message.name), message.identity)
+        except OSError:
+            return False
 
     def sending(self, message: Message) -> None:
         """Note that the message is on its way, before its first byte is sent: one call, no sync (P3)."""
@@ -177,6 +210,7 @@ class DelayedQueue:
 
     def finish(self) -> None:
         """End a flush: what was deleted is off the disk, and nothing is on its way (but for errors: told)."""
+        self._ahead = None
         self._on_their_way.clear()
         try:
             self._remover.repair()

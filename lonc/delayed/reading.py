@@ -6,9 +6,10 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lonc.delayed.results import Entry, Identity, Message, identity_of
-from lonc.system.files import Files, kind_of, open_regular, read_all
+from lonc.delayed.results import Entry, Identity, Message, is_that
+from lonc.system.files import Files, kind_of, open_with_facts, read_all
 from lonc.wire.words import ENCRYPT
 
 # No fault of the file: descriptors or memory are short for now (P26).
@@ -16,8 +17,7 @@ SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, er
 NO_RIGHT = frozenset({errno.EACCES, errno.EPERM})
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A message as read; bare: it had no newline."""
 
     message: Message
@@ -57,21 +57,26 @@ def why_bad(mode: int, size: int, max_line_bytes: int) -> str:
 
 
 def read(
-    files: Files, directory: str, entry: Entry, identity: Identity, max_line_bytes: int
-) -> Found:
-    """Return what the file holds. Only a regular file with this identity, before and after, is read."""
+    files: Files, path: str, entry: Entry, identity: Identity, max_line_bytes: int,
+    *, looked_at_later: bool = False,
+) -> Found:  # fmt: skip
+    """Return what the file at path holds. Only a regular file with this identity, before and after, is read.
+
+    looked_at_later: the look after it is the caller's, who makes it when he uses what was read.
+    """
     try:
-        fd = open_regular(files, os.path.join(directory, entry.name), os.O_RDONLY)
+        fd, facts = open_with_facts(files, path, os.O_RDONLY)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO):
             return Changed()  # it was a regular file a moment ago
         return _unreadable(error)
     try:
         try:
-            if identity_of(files.fstat(fd)) != identity:
+            if not is_that(facts, identity):
                 return Changed()
-            data = read_all(files, fd, max_line_bytes + len(ENCRYPT) + 2)
-            if identity_of(files.fstat(fd)) != identity or len(data) != identity.size:
+            # That nothing follows is told by the look after it; no call is needed to find the end.
+            data = read_all(files, fd, identity.size)
+            if len(data) != identity.size or not (looked_at_later or is_that(files.fstat(fd), identity)):
                 return Changed()
         finally:
             files.close(fd)

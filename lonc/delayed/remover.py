@@ -19,6 +19,7 @@ class Remover:
     def __init__(self, files: Files, directory: str, lock: FlushLock, peer: str) -> None:
         self._files = files
         self._directory = directory
+        self._prefix = os.path.join(directory, "")
         self._lock = lock
         self._peer = peer
         self._unsynced = 0
@@ -26,9 +27,10 @@ class Remover:
 
     def remove(self, message: Message) -> DoneKind:
         """Delete the message's file: DELETED, REPLACED (nothing deleted) or GONE. OSError: try again later."""
-        self.repair()
+        if self._cut_short:
+            self.repair()
         try:
-            path = os.path.join(self._directory, message.name)
+            path = self._prefix + message.name
             kind = take(self._files, path, self._lock.sent_path, message.identity, self._peer)
             if kind is DoneKind.MOVED:
                 self._files.unlink(self._lock.sent_path)

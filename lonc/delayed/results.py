@@ -22,6 +22,13 @@ def identity_of(facts: os.stat_result) -> Identity:
     return Identity(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
+def is_that(facts: os.stat_result, identity: Identity) -> bool:
+    """Return whether a stat call told about the file with this identity."""
+    device, inode, size, mtime_ns = identity
+    same_file = facts.st_ino == inode and facts.st_dev == device
+    return same_file and facts.st_mtime_ns == mtime_ns and facts.st_size == size
+
+
 class Entry(NamedTuple):
     """A name in the directory. Entries compare in sending order: (time, counter) as numbers, then name."""
 
@@ -30,8 +37,7 @@ class Entry(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message as read: line is without its newline, any bytes else."""
 
     entry: Entry
@@ -101,8 +107,7 @@ class DoneKind(Enum):
     FAILED = "failed"  # it stays; it is not sent again by this process, each look tries again
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """What became of an answered message's file; detail: the error when FAILED."""
 
     kind: DoneKind

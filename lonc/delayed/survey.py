@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lonc.delayed.listing import Listing
 from lonc.delayed.moving import facts_of
-from lonc.delayed.names import is_clean, standard_order
+from lonc.delayed.names import is_clean, is_usual, standard_order
 from lonc.delayed.reading import why_bad
 from lonc.delayed.results import Entry, Identity, Look, identity_of
 from lonc.delayed.watch import Ages, Watch, first_seen
@@ -36,7 +36,7 @@ class Survey:
         """set_aside moves a bad file to corrupt/, settle removes one that was answered before."""
         self.watched: dict[str, Watch] = {}
         self.trouble: str | None = None  # the last one with a single file since the last look
-        self._directory = directory
+        self._prefix = os.path.join(directory, "")
         self._listing = listing
         self._files = files
         self._clock = clock
@@ -87,7 +87,7 @@ class Survey:
         The Watch is kept only if it was kept before. OSError: as from lstat; the file is then passed over.
         """
         try:
-            facts = facts_of(self._files, os.path.join(self._directory, entry.name))
+            facts = facts_of(self._files, self._prefix + entry.name)
         except OSError as error:
             self.pass_over(entry, now, str(error))
             raise
@@ -100,6 +100,16 @@ class Survey:
         if watch.identity != identity_of(facts):
             watch = self.watched[entry.name] = self._first_seen(entry, facts, now)
         return watch
+
+    def ordinary(self, entry: Entry, facts: os.stat_result) -> bool:
+        """Return whether nothing about a file is worth a Watch: of the usual kind and size, old by its name."""
+        return (
+            entry.name not in self.watched
+            and self._clock.wall() - entry.time - 1.0 >= self._ages.young_s
+            and is_usual(entry.name)
+            and facts.st_size > 0
+            and not why_bad(facts.st_mode, facts.st_size, self._max_line_bytes)
+        )
 
     def pass_over(self, entry: Entry, now: float, why: str) -> None:
         """Leave a file alone for as long as one unanswered: an error that says nothing about it met us there."""

@@ -74,13 +74,14 @@ def first_seen(entry: Entry, standard: bool, facts: stat_result, now: float, wal
     ever touched before its young_s are over (P5). Dates in the future count as now.
     """
     mtime_age = wall - facts.st_mtime
-    name_age = wall - (entry.time + 1.0) if standard else mtime_age
-    bare_old_at = now + _left(ages.young_s, mtime_age)
-    line_old_at = min(bare_old_at, now + _left(ages.young_s, name_age))
+    bare_old_at = line_old_at = now + _left(ages.young_s, mtime_age)
+    if standard:
+        line_old_at = min(bare_old_at, now + _left(ages.young_s, wall - (entry.time + 1.0)))
     empty_at = now + _left(ages.empty_s, mtime_age)
     return Watch(identity_of(facts), facts.st_mode, line_old_at, bare_old_at, empty_at)
 
 
 def _left(limit_s: float, age_s: float) -> float:
     """Return how much of a limit is left at an age, at least 0 and at most the limit."""
-    return min(max(limit_s - age_s, 0.0), limit_s)
+    left_s = limit_s - age_s
+    return 0.0 if left_s <= 0.0 else min(left_s, limit_s)

@@ -144,15 +144,20 @@ def open_regular(files: Files, path: str, flags: int, mode: int = 0o600) -> int:
     O_NONBLOCK is added, so that a FIFO or a device at this name cannot make the caller wait; it means
     nothing for a regular file. A symbolic link is ELOOP, a missing directory ENOENT, as from open itself.
     """
+    return open_with_facts(files, path, flags, mode)[0]
+
+
+def open_with_facts(files: Files, path: str, flags: int, mode: int = 0o600) -> tuple[int, os.stat_result]:
+    """Return a descriptor as open_regular does, and what fstat has told about it."""
     fd = files.open(path, flags | os.O_NONBLOCK, mode)
     try:
-        kind = files.fstat(fd).st_mode
-        if not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, f"not a regular file but {kind_of(kind)}", path)
+        facts = files.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, f"not a regular file but {kind_of(facts.st_mode)}", path)
     except OSError:
         files.close(fd)
         raise
-    return fd
+    return fd, facts
 
 
 def kind_of(mode: int) -> str:

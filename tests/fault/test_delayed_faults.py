@@ -7,6 +7,7 @@ message. Promises P1, P2, P3, P7; fault rows 1, 6, 15.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -43,12 +44,15 @@ def flush(queue: DelayedQueue, lond: Lond, now: float) -> bool:
     lond.told_double.extend(answer.possibly_double)
     if not answer.taken:
         return False
-    for entry in queue.look(now, force=True).ready:
+    entries = queue.look(now, force=True).ready
+    for entry, following in itertools.zip_longest(entries, entries[1:]):
         message = queue.read(entry, now)
         if isinstance(message, Young):
             break
         if isinstance(message, Message):
             queue.sending(message)
+            if following is not None:
+                queue.read_ahead(following)
             reply = lond.answer(message)
             if reply == b"ok":
                 queue.done(message)
@@ -247,12 +251,18 @@ def test_without_an_inode_for_the_lock_nothing_is_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kill", [False, True])
-def test_a_replacement_at_any_call_is_sent_too(tmp_path: Path, kill: bool) -> None:
-    """The old content may be gone (its writer replaced it) or sent; the new one is sent, once unless killed."""
+@pytest.mark.parametrize("first", [True, False])
+def test_a_replacement_at_any_call_is_sent_too(tmp_path: Path, kill: bool, first: bool) -> None:
+    """The old content may be gone (its writer replaced it) or sent; the new one is sent, once unless killed.
+
+    Not the first: it is read while the one before it is on its way.
+    """
     seen_old: set[bool] = set()
 
     def body(ground: Ground, n: int) -> bool:
-        name = ground.name()
+        if not first:
+            ground.put(ground.name(0), b"before\n")
+        name = ground.name(1)
         ground.put(name, b"old\n")
         lond = Lond()
         files = FaultyFiles(n, lambda: ground.replace(name, b"new\n"))
@@ -268,7 +278,7 @@ def test_a_replacement_at_any_call_is_sent_too(tmp_path: Path, kill: bool) -> No
             seen_old.add(b"old" in lond.sent)
         files.die()
         assert set(os.listdir(ground.path)) == {".lock-p1"}
-        return n < 30
+        return n < (30 if first else 45)
 
     each_call(tmp_path, body)
     assert seen_old == {False, True}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DoneKind, Gone, Message, Young
+from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Message, Young
+from lonc.delayed.queue import AHEAD_BYTES
 from tests.unit.delayed_ground import Crash, FaultyFiles, Ground, ready
 
 
@@ -169,8 +170,8 @@ def test_a_file_rewritten_after_it_was_read_is_read_again(ground: Ground) -> Non
     files, name = Moments(), ground.name()
     queue = ground.queue(files=files)
     ground.put(name, b"old\n")
-    # the second read call finds the end of the file
-    files.before("read", "", lambda: files.before("read", "", lambda: ground.replace_in_place(name, b"new\n")))
+    # the look after the reading
+    files.before("read", "", lambda: files.before("fstat", "", lambda: ground.replace_in_place(name, b"new\n")))
     assert ground.message(queue, name).line == b"new"
 
 
@@ -207,3 +208,118 @@ def test_a_replacement_in_the_moment_of_rejection_goes_back(ground: Ground) -> N
     assert queue.reject(message, b"refused", 0).kind is DoneKind.REPLACED
     assert ground.names("rejected") == []
     assert ground.message(queue, name).line == b"new"
+
+
+# --- read before its turn -----------------------------------------------------------------------------
+
+
+def ahead(ground: Ground, queue: DelayedQueue, name: str) -> None:
+    queue.read_ahead(next(entry for entry in ground.look(queue).ready if entry.name == name))
+
+
+def opened(files: Moments) -> int:
+    return files.calls.count("open")
+
+
+def test_what_was_read_ahead_is_not_read_again(ground: Ground) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name, b"text\n")
+    ahead(ground, queue, name)
+    before = len(files.calls)
+    assert ground.message(queue, name).line == b"text"
+    assert files.calls[before:] == ["lstat"]
+    assert ground.message(queue, name).line == b"text"  # asked for again, it is read again
+    assert opened(files) == 2
+
+
+@pytest.mark.parametrize("how", ["replaced", "rewritten", "removed", "made a link", "unreadable"])
+def test_what_has_changed_since_it_was_read_ahead_is_met_anew(ground: Ground, how: str) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    path = ground.put(name, b"old\n")
+    ahead(ground, queue, name)
+    if how == "replaced":
+        ground.replace(name, b"new\n")
+    elif how == "rewritten":
+        ground.replace_in_place(name, b"new\n")
+    elif how == "unreadable":
+        ground.replace(name, b"new\n")
+        files.before("lstat", name, fail())
+    else:
+        path.unlink()
+    if how == "made a link":
+        path.symlink_to("elsewhere")
+    if how in ("removed", "made a link"):
+        assert ground.read(queue, name) == Gone("" if how == "removed" else "a symbolic link")
+    else:
+        assert ground.message(queue, name).line == b"new"
+
+
+def test_what_was_read_ahead_while_it_was_written_is_read_again(ground: Ground) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name, b"old\n")
+    files.before("close", "", lambda: ground.replace_in_place(name, b"new\n"))
+    ahead(ground, queue, name)
+    assert ground.message(queue, name).line == b"new"
+
+
+@pytest.mark.parametrize("call", ["lstat", "open", "fstat", "read", "close"])
+def test_an_error_at_reading_ahead_is_no_error(ground: Ground, call: str) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name)
+    entry = ground.look(queue).ready[0]
+    files.before(call, "", fail())
+    queue.read_ahead(entry)
+    assert ground.message(queue, name).line == b"ping"
+    assert ground.look(queue).problem is None
+    files.die()
+    assert ground.names() == [name]
+
+
+LONG = b"x" * AHEAD_BYTES + b"\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no newline", b"two\nlines\n", LONG], ids=["empty", "bare", "two", "long"]
+)
+def test_only_ordinary_files_are_kept_when_read_ahead(ground: Ground, content: bytes) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name, content)
+    queue.read_ahead(Entry(ground.past, 0, name))
+    before = opened(files)
+    assert ground.names() == [name]  # nothing is set aside before its turn
+    reading = ground.read(queue, name)
+    assert isinstance(reading, Message) == (content.startswith(b"n") or len(content) > AHEAD_BYTES)
+    assert opened(files) > before or not content
+
+
+@pytest.mark.parametrize("age", [-100, 0, 4])
+def test_a_young_file_is_not_read_ahead(ground: Ground, age: int) -> None:
+    files, name = Moments(), ground.name(age=age)
+    queue = ground.queue(files=files)
+    ground.put(name, age=1000)
+    queue.read_ahead(Entry(int(name.split(".")[0]), 0, name))
+    assert opened(files) == 0
+
+
+def test_another_file_than_the_one_read_ahead_is_read_as_ever(ground: Ground) -> None:
+    queue = ground.queue()
+    for n in (1, 2):
+        ground.put(ground.name(n), b"%d\n" % n)
+    ahead(ground, queue, ground.name(2))
+    assert ground.message(queue, ground.name(1)).line == b"1"
+    assert ground.message(queue, ground.name(2)).line == b"2"
+
+
+def test_the_end_of_a_flush_forgets_what_was_read_ahead(ground: Ground) -> None:
+    files, name = Moments(), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name)
+    ahead(ground, queue, name)
+    queue.finish()
+    assert ground.message(queue, name).line == b"ping"
+    assert opened(files) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -26,10 +27,13 @@ def flush(queue: DelayedQueue, tell: Callable[[Message], object]) -> int:
     """Send what is ready; `tell` is the sending. Returns how many."""
     sent = 0
     now = time.monotonic()
-    for entry in queue.look(now, force=True).ready:
+    entries = queue.look(now, force=True).ready
+    for entry, following in itertools.zip_longest(entries, entries[1:]):
         message = queue.read(entry, now)
         if isinstance(message, Message):
             queue.sending(message)
+            if following is not None:
+                queue.read_ahead(following)
             tell(message)
             sent += 1
             queue.done(message)

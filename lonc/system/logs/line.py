@@ -33,13 +33,10 @@ class Severity(Enum):
 
 
 _BROKEN = {"CRITICAL": "CRIT-ICAL", "WARNING": "WARN-ING", "INFO": "IN-FO", "SUCCESS": "SUC-CESS"}
-_WORDS = re.compile("|".join(_BROKEN))
 # Entities that our own escaping makes: text that came escaped is not escaped twice.
-_MARKUP = re.compile(r"[<>]|&(?!(?:lt|gt|amp|quot|#39);)")
-_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_AMPERSAND = re.compile(r"&(?!(?:lt|gt|amp|quot|#39);)")
 # Between tags quotes mean nothing, and the originals' words have them (`Couldn't connect`).
 _QUOTES = {"&#39;": "'", "&quot;": '"'}
-_QUOTE = re.compile("|".join(_QUOTES))
 # The originals' own words hold `>X<` (scripts match them). The outer two are put back, never one inside X:
 # before the end, `; ` or ` (` they are text to a browser too.
 _FRAME = re.compile(
@@ -52,10 +49,19 @@ def safe(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
     Text that `clean` has been over is not escaped again, and gets its quotes back.
     """
-    shown = _MARKUP.sub(lambda match: _ENTITIES[match[0]], printable(text, limit))
-    shown = _QUOTE.sub(lambda match: _QUOTES[match[0]], shown)
-    shown = _FRAME.sub(r"\1: >\2<", shown, count=1)
-    return _WORDS.sub(lambda match: _BROKEN[match[0]], shown)
+    shown = printable(text, limit)
+    if "&" in shown:
+        shown = _AMPERSAND.sub("&amp;", shown)
+        for entity, quote in _QUOTES.items():
+            shown = shown.replace(entity, quote)
+    shown = shown.replace("<", "&lt;").replace(">", "&gt;")
+    if "&gt;" in shown:
+        frame = _FRAME.match(shown)
+        if frame is not None:
+            shown = f"{frame[1]}: >{frame[2]}<{shown[frame.end() :]}"
+    for word, broken in _BROKEN.items():
+        shown = shown.replace(word, broken)
+    return shown
 
 
 def tagged(shown: str, severity: Severity) -> str:

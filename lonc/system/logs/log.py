@@ -12,7 +12,7 @@ import select
 
 from lonc.system.clock import Clock, ctime
 from lonc.system.files import Files
-from lonc.system.logs.append import append, reason_of
+from lonc.system.logs.append import LineFile, reason_of
 from lonc.system.logs.line import Severity, log_line, safe, tagged
 
 LOG_MODE = 0o640  # P29
@@ -26,7 +26,7 @@ class Log:
 
     def __init__(self, path: str, *, files: Files, clock: Clock, who: str, stderr_fd: int = 2) -> None:
         """who: the peer, PARENT, or SHELL before the session is made. stderr_fd: -1 to tell nobody."""
-        self._path = path
+        self._file = LineFile(files, path, LOG_MODE)
         self._files = files
         self._clock = clock
         self._stderr_fd = stderr_fd
@@ -59,7 +59,15 @@ class Log:
 
     def for_process(self, who: str) -> Log:
         """Return a log of the same file for another process, with nothing lost yet."""
-        return Log(self._path, files=self._files, clock=self._clock, who=who, stderr_fd=self._stderr_fd)
+        return Log(self._file.path, files=self._files, clock=self._clock, who=who, stderr_fd=self._stderr_fd)
+
+    def hold(self) -> None:
+        """Keep the file open from the next line on: many come in a row. Rotation works as ever."""
+        self._file.hold()
+
+    def release(self) -> None:
+        """Open the file for each line again, so that the room of a removed one is free. Never raises."""
+        let_go(self._file)
 
     def write(self, text: str, severity: Severity = Severity.NONE) -> None:
         """Log one message: escaped, cut, with the tag of its severity. Never raises, never waits.
@@ -74,7 +82,7 @@ class Log:
         if self._missing:
             line = self._line(time, self._recovery(), Severity.WARNING) + line
         try:
-            append(self._files, self._path, line, LOG_MODE)
+            self._file.append(line)
         except OSError as error:
             self._lose(reason_of(error))
             return
@@ -96,6 +104,14 @@ class Log:
         if self._missing == 1 and (self._told_at is None or now - self._told_at >= _TELL_EVERY_S):
             self._told_at = now
             tell(self._files, self._stderr_fd, self.trouble)
+
+
+def let_go(file: LineFile) -> None:
+    """Release a file whose lines count as written, since the kernel has taken them: closing tells nothing new."""
+    try:
+        file.release()
+    except OSError:
+        return
 
 
 def tell(files: Files, fd: int, text: str) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from lonc.system.clock import Clock, ctime
 from lonc.system.files import Files
-from lonc.system.logs.append import append, reason_of
+from lonc.system.logs.append import LineFile, reason_of
 from lonc.system.logs.line import Severity
-from lonc.system.logs.log import Log, tell
+from lonc.system.logs.log import Log, let_go, tell
 from lonc.system.shown import printable
 
 PERM_MODE = 0o640  # it holds whole commands; P29
@@ -25,13 +25,21 @@ class PermLog:
         self, path: str, *, files: Files, clock: Clock, log: Log | None = None, stderr_fd: int = 2
     ) -> None:
         """log: where losses are told; without one they go to stderr. A loss is told once, and its end."""
-        self._path = path
+        self._file = LineFile(files, path, PERM_MODE)
         self._files = files
         self._clock = clock
         self._log = log
         self._stderr_fd = stderr_fd
         self._missing = 0
         self.lost = 0  # records lost by this process in all
+
+    def hold(self) -> None:
+        """Keep the file open from the next record on, as Log.hold does."""
+        self._file.hold()
+
+    def release(self) -> None:
+        """Open the file for each record again, as Log.release does."""
+        let_go(self._file)
 
     def sent(self, peer: str, command: str) -> None:
         """Record that a delayed message was sent and answered. command: from perm_command."""
@@ -47,7 +55,7 @@ class PermLog:
         # A newline would make two records of one; perm_command has escaped it, this holds for all callers.
         line = record.replace("\n", "%0A") + "\n"
         try:
-            append(self._files, self._path, line.encode("utf-8", "backslashreplace"), PERM_MODE)
+            self._file.append(line.encode("utf-8", "backslashreplace"))
         except OSError as error:
             self.lost += 1
             self._missing += 1
