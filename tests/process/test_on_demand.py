@@ -98,8 +98,8 @@ def test_lifetimes_of_children_with_clients_around_every_end(resting: MakeRestin
         wait_rest(site)
         ends = list(watcher.ends)
     took = time.monotonic() - began
-    print(f"\n{len(ends)} lifetimes, {waves.asked} connects in {took:.0f} s, {waves.near(ends)} within 3 ms of an end: "
-          f"{dict(waves.tally)}; the longest took {waves.longest_s * 1000:.0f} ms")  # fmt: skip
+    print(f"\n{len(ends)} lifetimes, {waves.asked} connects in {took:.0f} s, {waves.near(ends)} within 3 ms of an"
+          f" end: {dict(waves.tally)}; the longest took {waves.longest_s * 1000:.0f} ms")  # fmt: skip
     assert waves.good, waves.tally
     assert "CRITICAL" not in site.log_text()
     assert site.board("msul1").parent.attempts == 0
@@ -300,7 +300,7 @@ def test_a_thousand_peers_on_demand_are_small(make_site: MakeSite) -> None:
         family = [pid, *site.children()]
         some = sum(memory_kib(one, "Pss:") for one in family) / 1024
         stop_s = site.stop()
-    print(f"\n{PEERS} peers on demand: started in {started:.1f} s, {alone:.1f} MiB PSS; with {len(family) - 1} children"
-          f" {some:.1f} MiB; the end took {stop_s:.1f} s")  # fmt: skip
+    print(f"\n{PEERS} peers on demand: started in {started:.1f} s, {alone:.1f} MiB PSS; with {len(family) - 1}"
+          f" children {some:.1f} MiB; the end took {stop_s:.1f} s")  # fmt: skip
     assert len(family) == 11
     assert alone < MOST_MIB
