@@ -10,19 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lonc.system.scoreboard import NO_SLOT, Scoreboard
 from lonc.wire.cipher import FrameCipher
 from lonc.wire.idea import Idea
 from tests.fakes.crowd import address_of, name_of
-from tests.process.harness import Entry, Site
+from tests.process.harness import Entry, Site, wait_until
 from tests.process.test_scale import crowd, memory_kib
 
 REPEATS = 5
 CALLS = 2000
+READY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Medians (and the greatest PSS) of all idle children, KiB; pss_parent: of the parent."""
+    """Medians (and the greatest PSS) of all idle children, KiB.
+
+    pss_parent: of the parent; total: PSS of parent and children.
+    """
 
     peers: int
     wheel: bool  # the cryptography wheel was there
@@ -30,6 +35,7 @@ class Memory:
     pss: float
     pss_most: float
     pss_parent: float
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +54,32 @@ def idle_memory(peers: int, *, wheel: bool = True) -> Memory:
         with tempfile.TemporaryDirectory() as place, crowd(site.port, peers):
             env = dict(os.environ) if wheel else _without_wheel(Path(place))
             site.start(env=env)
-            site.wait_ready(*(name_of(i) for i in range(peers)), timeout_s=60.0)
-            children = site.children()
-            assert len(children) == peers
+            children = wait_all_ready(site, peers)
             uss = [memory_kib(pid, "Private_") for pid in children]
             pss = [memory_kib(pid, "Pss:") for pid in children]
             parent = memory_kib(site.pid(), "Pss:")
             site.stop()
     finally:
         site.cleanup()
-    return Memory(peers, wheel, statistics.median(uss), statistics.median(pss), max(pss), parent)
+    middles = statistics.median(uss), statistics.median(pss)
+    return Memory(peers, wheel, *middles, max(pss), parent, parent + sum(pss))
+
+
+def wait_all_ready(site: Site, peers: int) -> list[int]:
+    """Return the children of peers 0 to `peers` - 1 of a crowd, when all their links are ready."""
+    names = [name_of(i) for i in range(peers)]
+
+    def ready() -> list[int]:
+        board = Scoreboard.open_reader(str(site.scoreboard_path))
+        try:
+            slots = board.peers()
+            records = [board.read_child(slots.get(name, NO_SLOT)) for name in names]
+        finally:
+            board.close()
+        found = [record.pid for record in records if record is not None and record.state == "ready"]
+        return found if len(found) == peers else []
+
+    return wait_until(ready, READY_S, f"{peers} ready links")
 
 
 def _without_wheel(place: Path) -> dict[str, str]:

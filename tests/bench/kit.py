@@ -144,7 +144,7 @@ def _found(status: int, output: str, errors: str) -> Load:
 def load_beside(
     kit: Kit, *arguments: str, timeout_s: float = 100.0, wrapper: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Run uxload beside what is done inside, and wait for its end. Raises AssertionError when a reply was wrong."""
+    """Run uxload beside what is done inside, and wait for it. Raises AssertionError when a reply was wrong."""
     command = [*wrapper, str(kit.uxload), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

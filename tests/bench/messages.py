@@ -11,31 +11,29 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lonc.delayed import DelayedQueue
-from lonc.system.clock import SystemClock
-from lonc.system.files import SystemFiles
 from tests.bench.kit import Kit, load
 from tests.bench.rivals import PEER, Cores, Daemon
 from tests.process.harness import Site
+from tests.process.procs import strace_works
 
 COUNT = 1000
 COMMAND = b"echo:put:msu:someone:environment:key=value"
 SYNC_EVERY = 64  # deletions, as lonc/delayed/remover.py has it
-MANY = 100_000
-PEERS = 1000
-SCAN_S = 15.0  # loncDelayedScan
-IDLE_LOOKS = 20
 PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """Medians in ms for COUNT messages; with the extremes of the daemon's figure."""
+    """Medians in ms for COUNT messages; with the extremes of the daemon's figure.
+
+    counted: whether sync_count was seen by strace; else it is computed.
+    """
 
     daemon: float
     least: float
@@ -43,26 +41,14 @@ class Delayed:
     wire_far: float  # asked from the daemon's core
     wire_near: float  # asked from the stub's core
     files: float
-    syncs: float  # of the directory, as many as the daemon makes
+    syncs: float  # of the directory, as many as are computed
     sync_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A directory of MANY files, by the daemon's own code in this process.
-
-    all_ms: listing it when all are one peer's; idle_us: processor time of a child's look when nothing has
-    changed and each of PEERS peers has its share, idle_all_us when one peer has all.
-    """
-
-    all_ms: float
-    idle_us: float
-    idle_all_us: float
+    counted: bool
 
     @property
-    def idle_share(self) -> float:
-        """Return the share of one core that PEERS children take for their looks, each every SCAN_S seconds."""
-        return self.idle_us * PEERS / 1e6 / SCAN_S
+    def daemon_without_syncs(self) -> float:
+        """Return the daemon's time less its syncs, by what as many of them cost alone."""
+        return self.daemon - self.syncs
 
 
 def delayed(kit: Kit, cores: Cores, port: int, rounds: int) -> Delayed:
@@ -77,14 +63,33 @@ def delayed(kit: Kit, cores: Cores, port: int, rounds: int) -> Delayed:
             files, syncs = _by_files(cores, daemon.site)
             figures["files"].append(files)
             figures["syncs"].append(syncs)
+        seen = _count_syncs(daemon)
     finally:
         daemon.close()
     middle = {name: statistics.median(values) for name, values in figures.items()}
     own = figures["daemon"]
     return Delayed(
         middle["daemon"], min(own), max(own), middle["far"], middle["near"], middle["files"], middle["syncs"],
-        sync_count=-(-COUNT // SYNC_EVERY),
+        sync_count=-(-COUNT // SYNC_EVERY) if seen is None else seen, counted=seen is not None,
     )  # fmt: skip
+
+
+def _count_syncs(daemon: Daemon) -> int | None:
+    """Return how often the child syncs for COUNT messages, by strace; None where that cannot be used."""
+    if not strace_works():
+        return None
+    written = daemon.site.root / "syncs"
+    command = ["strace", "-f", "-o", str(written), "-e", "trace=fsync,fdatasync", "-p", str(daemon.pid)]
+    tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        assert tracer.stderr is not None
+        if b"attached" not in tracer.stderr.readline():
+            return None
+        _by_daemon(daemon)
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
+    return sum(" = 0" in line for line in written.read_text("utf-8", "replace").splitlines())
 
 
 def _by_daemon(daemon: Daemon) -> float:
@@ -143,35 +148,3 @@ def _sync(place: Path) -> float:
     os.fsync(fd)
     os.close(fd)
     return time.monotonic() - began
-
-
-def listing(count: int = MANY) -> Listing:
-    """Measure listing, and looking again."""
-    all_ms, idle_all_us = _look(count, 1)
-    _, idle_us = _look(count, PEERS)
-    return Listing(all_ms, idle_us, idle_all_us)
-
-
-def _look(count: int, peers: int) -> tuple[float, float]:
-    """Return ms of the best of three listings and us of processor time of one idle look."""
-    place = Path(tempfile.mkdtemp(prefix="files-", dir="/tmp"))
-    clock = SystemClock()
-    try:
-        old = time.time() - 1000
-        for number in range(count):
-            path = f"{place}/{int(old)}.{number}.1.echo.peer{number % peers}"
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        os.utime(place, (old, old))
-        ids = [f"peer{number}" for number in range(peers)]
-        queue = DelayedQueue(str(place), "peer0", ids, files=SystemFiles(), clock=clock)
-        times = []
-        for _ in range(3):
-            began = time.monotonic()
-            queue.look(clock.monotonic(), force=True)
-            times.append((time.monotonic() - began) * 1000)
-        began_ns = time.process_time_ns()
-        for _ in range(IDLE_LOOKS):
-            queue.look(clock.monotonic())
-        return min(times), (time.process_time_ns() - began_ns) / IDLE_LOOKS / 1000
-    finally:
-        shutil.rmtree(place)

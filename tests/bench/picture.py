@@ -1,184 +1,176 @@
-"""Owns the picture of the results: bars for each case and two growth curves, as plain SVG text.
+"""Owns the picture of the results as one SVG text: panels of bars with their goals, and growth curves.
 
-Bars of one case share a scale; each carries its figure, and a thin line from least to greatest. Curves are
-logarithmic both ways. Nothing but text is made here: no processes, no files.
+Bars of one panel share a scale, from 0 or, where figures lie far apart, logarithmic. A thin line goes from the
+least to the greatest of all rounds; where that would leave the panel it ends in an arrow. No files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 
-from tests.bench.cases import Case
-from tests.bench.sums import Samples, spread
-from tests.bench.table import number
+from tests.bench import svg
+from tests.bench.cases import BESIDE
+from tests.bench.panels import Bar, Panel, curves, goal_words, panels
+from tests.bench.plot import PLOT_HEIGHT, plot
+from tests.bench.results import Results, verdicts
+from tests.bench.sums import number
 
-WIDTH = 1000
-BAR, GAP, LABEL, CASE_GAP = 16, 5, 150, 40
+WIDTH = 1220
+LEFT, BARS, BARS_END, GOALS = 24, 190, 690, 790
+BAR, GAP, PANEL_GAP, GOAL_STEP = 17, 5, 34, 19
+HEAD_ROOM = 1.15  # bars and goals end there at most, extremes may be cut
 COLORS = {
-    "direct": "#9aa5b1", "socat": "#b8a58a", "HAProxy": "#5b8db8", "HAProxy, 128 KiB": "#84add1",
-    "lonc, window 4096": "#b84a2a", "lonc, window 1": "#e8b36a",
-    "lonc": "#d1603d", "lonc, encrypt:": "#8a4f9e", "C ceiling": "#4a4a4a",
+    "direct": "#8c98a4", "socat": "#b09a72", "HAProxy": "#4f81b5", "HAProxy, 128 KiB": "#8fb4d9",
+    "lonc": "#d1603d", "lonc, 10 links": "#a8324a", "lonc, window 1": "#eeb98f",
+    "lonc, window 4096": "#e08a5b", "lonc, encrypt:": "#8a4f9e", "C ceiling": "#454545",
 }  # fmt: skip
-UNITS = {
-    "rate": "requests/s",
-    "p50": "median latency, us (less is better)",
-    "p99": "p99 latency, us (less is better)",
-}
-FALLBACK = "#777777"
-PLOT_W, PLOT_H = 400, 230
+FALLBACK = "#a9a49a"
+WAYS = (
+    ("direct", "no relay: every client has a TCP connection of its own"),
+    ("HAProxy", "carries every client on a TCP connection of its own"),
+    ("lonc", "carries all clients on one connection"),
+    ("lonc, 10 links", "carries them on ten, so that one slow request holds up few others"),
+    ("C ceiling", "the smallest C program that carries all on one: what is possible at best"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar, in the unit of its case."""
-
-    label: str
-    value: float
-    least: float
-    greatest: float
+def color_of(kind: str) -> str:
+    """Return the colour of a kind of bar or curve."""
+    return COLORS.get(kind.removesuffix(BESIDE), FALLBACK)
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Points of one line; both numbers above 0."""
-
-    label: str
-    points: tuple[tuple[float, float], ...]
-
-
-def bars(case: Case, samples: Samples) -> list[Bar]:
-    """Return the bars of a case; rows that were not measured are left out."""
-    found = []
-    for row in case.rows:
-        one = spread(samples.get((case.key, row.label), ()), case.field)
-        if one is not None:
-            found.append(Bar(row.label, one.median, one.least, one.greatest))
-    return found
-
-
-def curves(growth: Sequence[Case], samples: Samples, field: str) -> list[Curve]:
-    """Return a curve for each row over the numbers of clients; without points there is none."""
-    found = []
-    for label in dict.fromkeys(row.label for case in growth for row in case.rows):
-        points = []
-        for case in growth:
-            ours = samples.get((case.key, label), ())
-            one = spread(ours[:1] if field == "memory" else ours, field)
-            if one is not None and one.median > 0:
-                points.append((float(case.clients), one.median))
-        if points:
-            found.append(Curve(label, tuple(points)))
-    return found
-
-
-def draw(cases: Sequence[Case], growth: Sequence[Case], samples: Samples, title: str) -> str:
+def draw(results: Results) -> str:
     """Return the whole picture."""
-    parts: list[str] = [_text(20, 30, title, size=18, weight="bold")]
-    y = 60.0
-    for case in cases:
-        found = bars(case, samples)
-        if found:
-            part, y = _bar_group(case, found, y)
-            parts += part
-            y += CASE_GAP
-    rates, memory = curves(growth, samples, "rate"), curves(growth, samples, "memory")
-    if rates:
-        parts += _plot(60, y, "requests/s by number of clients", rates)
-    if memory:
-        parts += _plot(60 + WIDTH / 2, y, "resident memory, KiB, by number of clients", memory)
-    height = y + (PLOT_H + 80 if rates or memory else 0)
+    parts, y = _head(results)
+    for panel in panels(results):
+        made, y = _panel(panel, y)
+        parts += made
+        y += PANEL_GAP
+    made, y = _growth(results, y)
+    parts += made
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
-        f'viewBox="0 0 {WIDTH} {height:.0f}" font-family="Helvetica, Arial, sans-serif">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y:.0f}" viewBox="0 0 {WIDTH} {y:.0f}" '
+        'font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif">'
     )
-    ground = f'<rect width="{WIDTH}" height="{height:.0f}" fill="#fdfdfb"/>'
-    return "\n".join([head, ground, *parts, "</svg>"]) + "\n"
+    return "\n".join([head, svg.box(0, 0, WIDTH, y, "#fdfdfb"), *parts, "</svg>"]) + "\n"
 
 
-def _text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", weight: str = "normal") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" '
-        f'fill="#222222">{escape(words)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, color: str, width: float = 1) -> str:
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}" stroke-width="{width}"/>'
-    )
-
-
-def _bar_group(case: Case, found: Sequence[Bar], y: float) -> tuple[list[str], float]:
-    """Return the bars of a case from `y` on, and where they end."""
-    parts = [_text(20, y, f"{case.title}: {UNITS[case.field]}", size=13, weight="bold")]
-    room = WIDTH - LABEL - 120
-    scale = room / max(bar.greatest for bar in found) if max(bar.greatest for bar in found) > 0 else 0.0
-    y += 10
-    for bar in found:
-        middle = y + BAR / 2
-        parts.append(_text(LABEL - 8, middle + 4, bar.label, anchor="end"))
-        parts.append(
-            f'<rect x="{LABEL}" y="{y:.1f}" width="{max(1.0, bar.value * scale):.1f}" height="{BAR}" '
-            f'fill="{COLORS.get(bar.label, FALLBACK)}"/>'
-        )
-        parts.append(_line(LABEL + bar.least * scale, middle, LABEL + bar.greatest * scale, middle, "#111111"))
-        parts.append(_text(LABEL + bar.greatest * scale + 6, middle + 4, number(bar.value)))
-        y += BAR + GAP
-    return parts, y
+def _head(results: Results) -> tuple[list[str], float]:
+    """Return title and legend, and where they end."""
+    found = verdicts(results)
+    reached = sum(one.good is True for one in found)
+    parts = [
+        svg.words(LEFT, 38, "lonc beside other ways to ask the same server", size=21, bold=True),
+        svg.words(GOALS - 16, 38, f"{reached} of {len(found)} goals reached", size=15, bold=True),
+    ]
+    y = 66.0
+    for kind, what in WAYS:
+        parts.append(svg.box(LEFT, y - 10, 13, 13, color_of(kind)))
+        parts.append(svg.words(LEFT + 20, y, kind, bold=True))
+        parts.append(svg.words(LEFT + 125, y, what, color=svg.SOFT))
+        y += 19
+    x, y2 = GOALS - 10.0, 66.0
+    for good, what in ((True, "a goal that is reached"), (False, "one that is missed")):
+        parts += [svg.tick(x, y2 - 4, good), svg.words(x + 16, y2, what, color=svg.SOFT)]
+        parts += [svg.goal_line(x + 190, y2 - 13, y2 + 4, good)]
+        parts.append(svg.words(x + 200, y2, "where lonc's bar must end", color=svg.SOFT))
+        y2 += 22
+    parts += [svg.line(x - 8, y2 - 4, x + 8, y2 - 4, svg.INK)]
+    parts.append(svg.words(x + 16, y2, "from the least to the greatest of all rounds", color=svg.SOFT))
+    return parts, y + 22
 
 
 @dataclass(frozen=True, slots=True)
-class _Axes:
-    """Where a plot lies, and the powers of ten at its ends."""
+class _Scale:
+    """Where a figure of a panel lies: from 0, or from a power of ten."""
 
-    x: float
-    y: float
-    low: tuple[int, int]
-    high: tuple[int, int]
+    low: float
+    high: float
+    wide: bool
 
-    def place(self, point: tuple[float, float]) -> tuple[float, float]:
-        """Return where a point of the figures lies in the picture."""
-        right = (math.log10(point[0]) - self.low[0]) / (self.high[0] - self.low[0])
-        up = (math.log10(point[1]) - self.low[1]) / (self.high[1] - self.low[1])
-        return self.x + right * PLOT_W, self.y + 20 + (1 - up) * PLOT_H
-
-
-def _plot(x: float, y: float, title: str, found: Sequence[Curve]) -> list[str]:
-    """Return one plot with decades as its grid, and a legend."""
-    across = _decades([point[0] for curve in found for point in curve.points])
-    along = _decades([point[1] for curve in found for point in curve.points])
-    axes = _Axes(x, y, (across[0], along[0]), (across[1], along[1]))
-    parts = [_text(x, y, title, size=13, weight="bold"), *_axis_lines(axes)]
-    for order, curve in enumerate(found):
-        color = COLORS.get(curve.label, FALLBACK)
-        spots = [axes.place(point) for point in curve.points]
-        way = " ".join(f"{right:.1f},{down:.1f}" for right, down in spots)
-        parts.append(f'<polyline points="{way}" fill="none" stroke="{color}" stroke-width="2.5"/>')
-        parts += [f'<circle cx="{right:.1f}" cy="{down:.1f}" r="3.5" fill="{color}"/>' for right, down in spots]
-        left = x + order * 110
-        parts.append(_line(left, y + 56 + PLOT_H, left + 18, y + 56 + PLOT_H, color, 3))
-        parts.append(_text(left + 23, y + 60 + PLOT_H, curve.label))
-    return parts
+    def at(self, value: float) -> float:
+        """Return the place of a figure, never outside the panel."""
+        if self.wide:
+            share = math.log10(max(value, self.low) / self.low) / math.log10(self.high / self.low)
+        else:
+            share = value / self.high
+        return BARS + (BARS_END - BARS) * min(max(share, 0.0), 1.0)
 
 
-def _axis_lines(axes: _Axes) -> list[str]:
-    """Return a line and a label for each power of ten."""
+def _scale(panel: Panel) -> _Scale:
+    ends = [bar.value for bar in panel.bars] + [mark.at for bar in panel.bars for mark in bar.goals]
+    top = max(*ends, 1e-9)
+    if not panel.wide:
+        extreme = max(bar.greatest for bar in panel.bars)
+        return _Scale(0.0, min(top * HEAD_ROOM, max(extreme, top)), wide=False)
+    low = 10.0 ** math.floor(math.log10(max(min(ends), 1e-9)))
+    return _Scale(low, 10.0 ** math.ceil(math.log10(top * 1.01)), wide=True)
+
+
+def _panel(panel: Panel, y: float) -> tuple[list[str], float]:
+    """Return a panel whose title stands at y, and where it ends."""
+    scale = _scale(panel)
+    unit = panel.unit + (", logarithmic" if panel.wide else "")
+    parts = [
+        svg.line(LEFT, y - 20, WIDTH - LEFT, y - 20, svg.FAINT),
+        svg.words(LEFT, y, panel.title, size=14, bold=True),
+        svg.words(BARS_END + 70, y, unit, anchor="end", color=svg.SOFT),
+    ]
+    top = y + 12
+    bottom = top + len(panel.bars) * (BAR + GAP) - GAP
+    if panel.wide:
+        parts += _decades(scale, top, bottom)
+    for order, bar in enumerate(panel.bars):
+        parts += _bar(bar, scale.at, top + order * (BAR + GAP))
+    goals_y = top + 12
+    for one in panel.verdicts:
+        parts.append(svg.tick(GOALS - 10, goals_y - 4, one.good))
+        parts.append(svg.words(GOALS + 6, goals_y, goal_words(one)))
+        goals_y += GOAL_STEP
+    return parts, max(bottom + (16 if panel.wide else 0), goals_y - GOAL_STEP) + 8
+
+
+def _decades(scale: _Scale, top: float, bottom: float) -> list[str]:
     parts = []
-    for decade in range(axes.low[0], axes.high[0] + 1):
-        right, bottom = axes.place((10.0**decade, 10.0 ** axes.low[1]))
-        parts.append(_line(right, bottom - PLOT_H, right, bottom, "#dddddd"))
-        parts.append(_text(right, bottom + 16, f"{10**decade:,}", size=10, anchor="middle"))
-    for decade in range(axes.low[1], axes.high[1] + 1):
-        left, down = axes.place((10.0 ** axes.low[0], 10.0**decade))
-        parts.append(_line(left, down, left + PLOT_W, down, "#dddddd"))
-        parts.append(_text(left - 4, down + 4, f"{10**decade:,}", size=10, anchor="end"))
+    for power in range(round(math.log10(scale.low)), round(math.log10(scale.high)) + 1):
+        x = scale.at(10.0**power)
+        parts.append(svg.line(x, top - 3, x, bottom + 3, svg.FAINT))
+        parts.append(svg.words(x, bottom + 15, f"{10**power:,}", size=10, anchor="middle", color=svg.SOFT))
     return parts
 
 
-def _decades(values: Sequence[float]) -> tuple[int, int]:
-    """Return the powers of ten that enclose all values, at least one apart."""
-    low = math.floor(math.log10(min(values)))
-    return low, max(low + 1, math.ceil(math.log10(max(values))))
+def _bar(bar: Bar, at: Callable[[float], float], y: float) -> list[str]:
+    """Return one bar with its name before and its figure behind it."""
+    middle = y + BAR / 2
+    own = bar.kind.startswith("lonc") and "window 1" not in bar.kind
+    parts = [
+        svg.words(BARS - 8, middle + 4, bar.label, anchor="end", bold=own),
+        svg.box(BARS, y, at(bar.value) - BARS, BAR, color_of(bar.kind), faded=BESIDE in bar.kind),
+    ]
+    first, last = at(bar.least), at(bar.greatest)
+    if bar.greatest > bar.least:
+        parts.append(svg.line(first, middle, min(last, at(bar.value)), middle, "#ffffff", 3))
+        parts.append(svg.line(first, middle, last, middle, svg.INK))
+        if last >= BARS_END and at(bar.value) < BARS_END:
+            arrow = [(last - 4, middle - 4), (last, middle), (last - 4, middle + 4)]
+            parts.append(svg.polyline(arrow, svg.INK, 1))
+    parts += [svg.goal_line(at(mark.at), y - 2, y + BAR + 2, mark.good) for mark in bar.goals]
+    behind = max(last, at(bar.value), *[at(mark.at) for mark in bar.goals], BARS)
+    parts.append(svg.words(behind + 7, middle + 4, number(bar.value), bold=own))
+    return parts
+
+
+def _growth(results: Results, y: float) -> tuple[list[str], float]:
+    """Return both plots side by side, and where they end."""
+    rates = curves(results.growth, results.samples, "rate")
+    memory = curves(results.growth, results.samples, "memory", 1024)
+    if not rates and not memory:
+        return [], y
+    parts = [svg.line(LEFT, y - 20, WIDTH - LEFT, y - 20, svg.FAINT)]
+    if rates:
+        parts += plot(LEFT + 60, y, "requests/s by the number of clients", rates, color_of)
+    if memory:
+        parts += plot(WIDTH / 2 + 70, y, "memory (resident), MiB, by the number of clients", memory, color_of)
+    return parts, y + PLOT_HEIGHT

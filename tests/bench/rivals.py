@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.bench.kit import Kit, KitMissing, Stub, build_ceiling
+from tests.bench.kit import Kit, KitMissing, Stub, build_ceiling, load
 from tests.process import procs
 from tests.process.harness import Entry, Site, wait_until
 
@@ -23,14 +23,20 @@ PEER = "msul1"
 DIRECT, SOCAT, HAPROXY, CEILING = "direct", "socat", "HAProxy", "C ceiling"
 HAPROXY_LARGE = "HAProxy, 128 KiB"  # buffers that serve it best where replies are long; by default 16 KiB
 WINDOW_1, LONC, WINDOW_4096 = "lonc, window 1", "lonc", "lonc, window 4096"
+LINKS_10 = "lonc, 10 links"
 # Instances of their own where many clients come: their memory is measured, and nothing else has used it.
-CROWD_LONC, CROWD_CEILING = "lonc (crowd)", "C ceiling (crowd)"
+CROWD_LONC, CROWD_HAPROXY, CROWD_CEILING = "lonc (crowd)", "HAProxy (crowd)", "C ceiling (crowd)"
+CROWDS = (CROWD_LONC, CROWD_HAPROXY, CROWD_CEILING)
 SETTINGS: dict[str, dict[str, str]] = {
     WINDOW_1: {"loncPipeline": "1"},
     LONC: {},
+    LINKS_10: {"loncMaxConnections": "10"},
     WINDOW_4096: {"loncPipeline": "4096"},
     CROWD_LONC: {"loncMaxClients": "20000"},
 }
+LINKS = {LINKS_10: 10}  # opened before anything is measured; else one
+OPENING = ("-c", "64", "-R", "100", "-r", "sleep:150", "-t", "0.6", "-T", "30")
+OPENINGS = 5
 
 HAPROXY_CONF = """\
 global
@@ -128,6 +134,24 @@ class Daemon:
         """Return uxload's options for this way."""
         return ["-u", str(self.site.socket_path(PEER))]
 
+    def links(self) -> int:
+        """Return how many links the child has, by its title."""
+        return int(self.site.title(self.pid).partition("Connection count: ")[2].split()[0])
+
+    def open_links(self, kit: Kit, wanted: int) -> None:
+        """Have the child open so many links, by requests that come one by one and take long. Raises Missing."""
+        opened = self.links()
+        for _ in range(OPENINGS):
+            before = opened
+            if opened < wanted:
+                found = load(kit, *self.target(), *OPENING)
+                assert found.good, found.line
+                opened = self.links()
+            if opened in (before, wanted):
+                break
+        if opened < wanted:
+            raise Missing(f"only {opened} of {wanted} links were opened")
+
     def close(self) -> None:
         """End the daemon and remove its files."""
         self.site.cleanup()
@@ -158,6 +182,7 @@ class Rivals:
     def __init__(self, kit: Kit, cores: Cores, descriptors: int) -> None:
         """descriptors: how many each process may have open; HAProxy needs two for each client."""
         self.cores = cores
+        self._kit = kit
         self._descriptors = descriptors
         self._stack = ExitStack()
         self._ways: dict[str, Way] = {}
@@ -193,7 +218,7 @@ class Rivals:
         if name == DIRECT:
             return Direct(self.stub.port)
         if name in SETTINGS:
-            return Daemon(self.cores, self.stub.port, SETTINGS[name])
+            return self._daemon(name)
         if name in (CEILING, CROWD_CEILING):
             ceiling = str(build_ceiling())
             return Program(self.cores, lambda _root, socket: [ceiling, str(socket), str(self.stub.port)])
@@ -201,6 +226,15 @@ class Rivals:
             return Program(self.cores, self._socat)
         buffer = (128 if name == HAPROXY_LARGE else 16) * 1024
         return Program(self.cores, lambda root, socket: self._haproxy(root, socket, buffer))
+
+    def _daemon(self, name: str) -> Daemon:
+        made = Daemon(self.cores, self.stub.port, SETTINGS[name])
+        try:
+            made.open_links(self._kit, LINKS.get(name, 1))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def _socat(self, _root: Path, socket: Path) -> list[str]:
         program = _found("socat")

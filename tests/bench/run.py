@@ -1,10 +1,12 @@
 """Owns `make bench`: measures everything, prints the tables, writes doc/bench/results.md and bench.svg.
 
-    python -m tests.bench.run [--rounds N] [--seconds S] [--quick] [--wait S] [--no-files]
+    python -m tests.bench.run [--rounds N] [--seconds S] [--quick] [--only KEY,...] [--wait S] [--first]
+                               [--no-files]
 
---wait: how long to wait for a quiet machine before the first round. --quick: the cases alone, without growth,
-delayed files and memory. --no-files: print only. Ends with 1 when a reply was wrong or something needed is
-missing; a goal that was missed is marked in the tables and changes nothing at the exit status.
+--wait: how long to wait for a quiet machine before the first round. --first: ahead of what else runs. --quick:
+the cases alone, without growth, delayed files and memory; --only: of the cases only these (keys in cases.py).
+--no-files: print only. Ends with 1 when a reply was wrong, something failed, or something needed is missing; a
+goal that was missed is marked and explained in the tables and changes nothing at the exit status.
 """
 
 from __future__ import annotations
@@ -16,21 +18,30 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.cases import cases, growth
 from tests.bench.idle import idea_1kib, idle_memory
 from tests.bench.kit import TREE, Kit, KitMissing, build
-from tests.bench.messages import delayed, listing
+from tests.bench.messages import delayed
+from tests.bench.ondemand import on_demand
 from tests.bench.picture import draw
-from tests.bench.rivals import Cores, Rivals
+from tests.bench.results import Results
+from tests.bench.rivals import Cores, Missing, Rivals
 from tests.bench.rounds import Rounds
-from tests.bench.table import Results, text
+from tests.bench.scan import listing
+from tests.bench.sums import Samples, Spread, disturbance
+from tests.bench.table import text
 
 QUIET_LOAD = 0.7
+QUIET_SHARE = 0.03  # of the time, for what else runs on the relaying process's core
 PLACE = TREE / "doc" / "bench"
-PEERS = (1, 100)
+GROWTH_ROUNDS = 3  # at most: no goal hangs on them
+MEMORY = ((1, True), (1, False), (100, True), (100, False), (1000, True))  # peers, with the wheel or not
+FIRST = -10
+CHILD_MIB = 8  # more than a child takes
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,42 +55,75 @@ def main(arguments: Sequence[str]) -> int:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     load_before = wait_for_quiet(options.wait)
+    if options.first:
+        os.nice(FIRST)  # of all that is started from here on, so that the ways stay comparable
     began = time.monotonic()
     results = measure(kit, options, hard)
-    results.machine += machine(options, load_before, time.monotonic() - began)
+    results.machine += machine(options, results.samples, load_before, time.monotonic() - began)
     words = text(results)
     print(words)
     if not options.no_files:
         write(results, words)
-    return 0
+    return 1 if results.failed else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", allow_abbrev=False)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each run of each row")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of each run of each row")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a quiet machine")
     parser.add_argument("--quick", action="store_true", help="the cases alone")
+    parser.add_argument("--only", default="", metavar="KEY,...", help="of the cases only these")
+    parser.add_argument("--first", action="store_true", help="ahead of what else runs: nice -10, for root only")
     parser.add_argument("--no-files", action="store_true", help="print only")
     return parser.parse_args(arguments)
 
 
 def measure(kit: Kit, options: argparse.Namespace, descriptors: int) -> Results:
-    """Return what was found; everything started is ended."""
+    """Return what was found; everything started is ended. What fails is told in the results, the rest goes on."""
     cores = Cores()
-    results = Results([], cases(), [] if options.quick else growth(), {})
+    wanted = [case for case in cases() if not options.only or case.key in options.only.split(",")]
+    complete = not options.quick and not options.only
+    results = Results([], wanted, growth() if complete else [], {}, complete=complete)
     with Rivals(kit, cores, descriptors) as rivals:
         rounds = Rounds(kit, rivals, descriptors, options.seconds)
         rounds.run(results.cases, options.rounds)
+        rounds.run(results.growth, min(options.rounds, GROWTH_ROUNDS))
+        results.samples, results.skipped, results.failed = rounds.samples, rounds.skipped, rounds.failed
         results.idea = idea_1kib(cores.daemon)
-        if not options.quick:
-            rounds.run(results.growth, options.rounds)
-            results.delayed = delayed(kit, cores, rivals.stub.port, options.rounds)
-        results.samples, results.skipped = rounds.samples, rounds.skipped
-    if not options.quick:
-        results.listing = listing()
-        results.memory = [idle_memory(count, wheel=wheel) for count in PEERS for wheel in (True, False)]
+        if complete:
+            with part(results, "delayed files"):
+                results.delayed = delayed(kit, cores, rivals.stub.port, options.rounds)
+    if complete:
+        with part(results, "a great delayed directory"):
+            results.listing = listing()
+        with part(results, "children on demand"):
+            results.on_demand = on_demand(kit)
+        for peers, wheel in MEMORY:
+            with part(results, f"memory of {peers:,} peers"):
+                enough_memory(peers)
+                results.memory.append(idle_memory(peers, wheel=wheel))
     return results
+
+
+@contextmanager
+def part(results: Results, name: str) -> Iterator[None]:
+    """Say what is measured, and note it as left out or failed when it raises Missing or AssertionError."""
+    print(name, file=sys.stderr, flush=True)
+    try:
+        yield
+    except Missing as reason:
+        results.skipped[name] = str(reason)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        results.failed[name] = str(error)[:500]
+
+
+def enough_memory(peers: int) -> None:
+    """Raise Missing when so many children may not fit into this machine."""
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    free_mib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 1024
+    if peers * CHILD_MIB > free_mib:
+        raise Missing(f"{peers * CHILD_MIB:,} MiB may be needed, {free_mib:,} are free")
 
 
 def wait_for_quiet(patience_s: float) -> float:
@@ -90,16 +134,20 @@ def wait_for_quiet(patience_s: float) -> float:
     return os.getloadavg()[0]
 
 
-def machine(options: argparse.Namespace, load_before: float, took_s: float) -> list[str]:
-    """Return lines about where, when and how this was measured."""
+def machine(options: argparse.Namespace, samples: Samples, load_before: float, took_s: float) -> list[str]:
+    """Return lines about where, when and how this was measured, and how much the machine did besides."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = models[0].partition(":")[2].strip() if models else platform.machine()
-    shared = "" if load_before < QUIET_LOAD else " (**shared machine**: something else was running)"
+    lost = disturbance(samples) or Spread(0.0, 0.0, 0.0)
+    shared = load_before >= QUIET_LOAD or lost.median >= QUIET_SHARE
     return [
         f"{time.strftime('%Y-%m-%d')}, tree at {_commit()}, {took_s:.0f} s in all",
         f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}",
-        f"load average before: {load_before:.2f}{shared}",
-        f"{options.rounds} interleaved rounds, {options.seconds:g} s a row; medians, and extremes of the rates",
+        f"something else had the relaying process's core for {lost.median:.1%} of the time (median of all runs; "
+        f"{lost.greatest:.0%} in the worst one), load average before: {load_before:.2f}"
+        + (": **a shared machine**, so trust ratios, above all those by CPU time" if shared else ""),
+        f"{options.rounds} interleaved rounds, {options.seconds:g} s a row; medians, and extremes of the rates"
+        + (f"; everything measured ran ahead of the rest (nice {FIRST})" if options.first else ""),
         "load and stub on one core, the relaying process on the other; CPU: its time by the kernel's count",
     ]
 
@@ -114,8 +162,7 @@ def write(results: Results, words: str) -> None:
     """Write both files of doc/bench."""
     PLACE.mkdir(parents=True, exist_ok=True)
     (PLACE / "results.md").write_text(words, "utf-8")
-    title = "lonc beside direct connections, HAProxy, and the C ceiling"
-    (PLACE / "bench.svg").write_text(draw(results.cases, results.growth, results.samples, title), "utf-8")
+    (PLACE / "bench.svg").write_text(draw(results), "utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ class Sample:
     """What one run of one row brought. rate: requests/s; times in microseconds; memory in KiB.
 
     cpu: processor time of the relaying process per request, None where no process relays or several do;
-    memory: the most it held resident, None where it was not looked at.
+    memory: the most it held resident, None where it was not looked at; waited: the share of the time in which
+    it could have run and something else had its core, None as for cpu.
     """
 
     rate: float
@@ -24,6 +25,7 @@ class Sample:
     longest: float
     cpu: float | None = None
     memory: float | None = None
+    waited: float | None = None
 
 
 Samples = Mapping[tuple[str, str], Sequence[Sample]]  # by case key and row label
@@ -48,6 +50,7 @@ class Verdict:
     reached: str
     good: bool | None
     by_cpu: str = "-"  # the same ratio by processor time per request, which hardly depends on other load
+    why: str = ""  # the known reason, for the case that it is missed
 
 
 def spread(samples: Sequence[Sample], field: str) -> Spread | None:
@@ -74,7 +77,7 @@ def judge(case: Case, samples: Samples) -> list[Verdict]:
         one = verdict(case.title, goal, ratio(samples, case.key, goal))
         if goal.field == "rate" and goal.against:
             own = ratio(samples, case.key, Goal(goal.against, goal.row, 0.0, "cpu"))
-            one = replace(one, by_cpu="-" if own is None else _shown(own))
+            one = replace(one, by_cpu=number(own))
         found.append(one)
     return found
 
@@ -87,9 +90,16 @@ def verdict(case: str, goal: Goal, found: float | None) -> Verdict:
     if found is None:
         return Verdict(case, words, limit, "not measured", None)
     good = found >= goal.limit if goal.above else found <= goal.limit
-    return Verdict(case, words, limit, _shown(found), good)
+    return Verdict(case, words, limit, number(found), good, why=goal.why)
 
 
-def _shown(figure: float) -> str:
-    """Return as many digits as tell a figure from its limit."""
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
+def disturbance(samples: Samples) -> Spread | None:
+    """Return the shares of the time in which something else had the relaying process's core, None without runs."""
+    return spread([sample for found in samples.values() for sample in found], "waited")
+
+
+def number(value: float | None) -> str:
+    """Return a figure with three or more digits, `-` for none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench.cases import GROWTH_SIZES, Case, Goal, Row, cases, descriptors_needed, growth
 from tests.bench.rivals import HAPROXY, LONC
-from tests.bench.sums import Sample, Spread, judge, ratio, spread, verdict
+from tests.bench.sums import Sample, Spread, disturbance, judge, number, ratio, spread, verdict
 
 
 def sample(rate: float, p50: float = 1.0, cpu: float | None = None) -> Sample:
@@ -67,6 +67,28 @@ def test_the_limit_itself_is_good(found: float | None, above: bool, good: bool |
 def test_a_goal_may_have_words_of_its_own() -> None:
     one = verdict("case", Goal("a", "", 2000, "p99", False, "p99 under 2 ms"), 2345.6)
     assert (one.goal, one.limit, one.reached) == ("p99 under 2 ms", "at most 2,000", "2,346")
+
+
+def test_figures_keep_three_digits() -> None:
+    shown = [number(one) for one in (None, 0.1234, 12.34, 123.4, 123456)]
+    assert shown == ["-", "0.123", "12.3", "123", "123,456"]
+
+
+def test_disturbance_is_that_of_all_runs_in_which_one_process_relays() -> None:
+    runs = [Sample(1, 1, 1, 1, 1, waited=share) for share in (0.5, 0.0, 0.1, None)]
+    assert disturbance({("a", "x"): runs[:1], ("b", "y"): runs[1:]}) == Spread(0.1, 0.0, 0.5)
+    assert disturbance({}) is None
+
+
+def test_every_goal_has_a_reason_ready() -> None:
+    assert all(goal.why and not goal.why.endswith(".") for case in cases() for goal in case.goals)
+
+
+def test_a_sleeper_is_measured_beside_the_same_way_without_it() -> None:
+    case = next(case for case in cases() if case.key == "sleep")
+    alone = {row.way for row in case.rows if not row.beside}
+    assert {row.way for row in case.rows if row.beside} == alone
+    assert case.wide
 
 
 def test_every_goal_is_about_rows_of_its_case() -> None:
