@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DelayedQueue, DoneKind, Message, Young
+from lonc.delayed import DelayedQueue, Message, Young
 from lonc.system.files import Files
-from tests.unit.delayed_ground import Crash, FaultyFiles, Ground, ready
+from tests.unit.delayed_ground import Crash, FaultyFiles, Ground
 
 GOOD = [b"first", b"second", b"third"]
 REFUSED = b"refuse me"
@@ -375,29 +375,3 @@ def test_a_lock_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     files: Files = Replaced(-1, crash)
     assert not ground.queue(files=files).try_lock().taken
     assert ground.queue().try_lock().taken
-
-
-def test_a_failed_deletion_is_made_good_and_never_sent_again(tmp_path: Path) -> None:
-    ground = Ground(tmp_path)
-    name = ground.name()
-    ground.put(name)
-
-    class ReadOnly(FaultyFiles):
-        broken = True
-
-        def rename(self, src: str, dst: str) -> None:
-            if self.broken:
-                raise OSError(errno.EROFS, "Read-only file system")
-            super().rename(src, dst)
-
-    files = ReadOnly(-1, crash)
-    queue = ground.queue(files=files)
-    done = queue.done(ground.message(queue, name))
-    assert done.kind is DoneKind.FAILED
-    assert "Read-only" in done.detail
-    for _ in range(3):
-        look = ground.look(queue)
-        assert (ready(look), look.waiting) == ([], 0)
-    files.broken = False
-    assert name in ground.look(queue).notes[0]
-    assert ground.names() == []

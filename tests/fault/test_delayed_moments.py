@@ -210,6 +210,31 @@ def test_a_replacement_in_the_moment_of_rejection_goes_back(ground: Ground) -> N
     assert ground.message(queue, name).line == b"new"
 
 
+def test_a_failed_deletion_is_made_good_and_never_sent_again(ground: Ground) -> None:
+    name = ground.name()
+    ground.put(name)
+
+    class ReadOnly(FaultyFiles):
+        broken = True
+
+        def rename(self, src: str, dst: str) -> None:
+            if self.broken:
+                raise OSError(errno.EROFS, "Read-only file system")
+            super().rename(src, dst)
+
+    files = ReadOnly(-1, lambda: None)
+    queue = ground.queue(files=files)
+    done = queue.done(ground.message(queue, name))
+    assert done.kind is DoneKind.FAILED
+    assert "Read-only" in done.detail
+    for _ in range(3):
+        look = ground.look(queue)
+        assert (ready(look), look.waiting) == ([], 0)
+    files.broken = False
+    assert name in ground.look(queue).notes[0]
+    assert ground.names() == []
+
+
 # --- read before its turn -----------------------------------------------------------------------------
 
 
