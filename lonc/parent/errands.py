@@ -36,7 +36,12 @@ class _Everybody(Owner):
 
     def mine(self, name: str) -> bool:
         """Return whether the name is visible."""
-        return not name.startswith(".")
+        return name[0] != "."
+
+    def nobodys(self, name: str) -> bool:
+        """Return what the Owner says; the usual names of peers without a dot are passed at a glance."""
+        usual = name.count(".") == 4 and name[name.rfind(".") + 1 :] in self._peers
+        return not usual and super().nobodys(name)
 
 
 @dataclass(slots=True)
@@ -107,10 +112,14 @@ class Errands:
         """Return the names of each peer that rests without a child."""
         found: dict[str, set[str]] = {}
         peers = self._house.peers
+        resting = {peer for peer in peers.names() if peers.peer(peer).state is State.WANTED}
+        # There may be 100,000 for peers whose children live: only what ends right is looked at more closely.
+        endings = {peer[peer.rfind(".") + 1 :] for peer in resting}
         for name in names:
-            peer = self._owner.peer_of(name)
-            if peer is not None and peer in peers and peers.peer(peer).state is State.WANTED:
-                found.setdefault(peer, set()).add(name)
+            if name[name.rfind(".") + 1 :] in endings:
+                peer = self._owner.peer_of(name)
+                if peer in resting:
+                    found.setdefault(peer, set()).add(name)
         return found
 
     def _forget(self, names: Iterable[str]) -> None:
