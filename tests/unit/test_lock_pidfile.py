@@ -85,7 +85,7 @@ def test_whatever_stands_there_is_no_obstacle(kind: str, pid_path: str, tmp_path
     assert foreign_holder(FILES, pid_path) == 0
     assert not remove_pid_file(FILES, pid_path, os.getppid())
     write_pid_file(FILES, pid_path, 4711)
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 20  # a FIFO that is opened would be waited for without end
     assert Path(pid_path).read_bytes() == b"4711\n"
     assert not os.path.islink(pid_path)
     assert foreign.read_text() == f"{os.getppid()}\n"
@@ -106,7 +106,7 @@ def named(spawn: Spawn, pid_path: str, *argv: str, executable: str | None = None
     assert process.stdout is not None
     if argv[0] != "sleep" and executable is None:
         assert process.stdout.readline() == "up\n"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # for a moment of its exec it has none
         assert time.monotonic() < deadline
     return foreign_holder(FILES, pid_path), process.pid
@@ -131,7 +131,7 @@ def test_a_living_original_is_respected(name: str, pid_path: str, tmp_path: Path
     found, pid = named(spawn, pid_path, PERL, str(script))
     assert found == pid
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not is_zombie(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
