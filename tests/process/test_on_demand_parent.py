@@ -331,3 +331,20 @@ def test_messages_and_clients_at_once_start_one_child() -> None:
             writer.join(5)
         assert len(procs.descendants(site.pid())) <= 1
         assert site.finish() == 0
+
+
+def test_a_restart_takes_on_demand_up_and_gives_it_up() -> None:
+    with parent_site(["p1", "p2"], loncOnDemand="off") as site:
+        site.set_mode("serve")
+        site.begin()
+        old = [site.who("p1"), site.who("p2")]
+        site.write_config(loncOnDemand="on")
+        site.signal(signal.SIGHUP)
+        wait_until(lambda: not any(map(procs.alive, old)), 15, "the old children's end")
+        wait_rest(site, "p1", "p2")
+        assert site.who("p1") not in old
+        assert len(site.births("p2")) == 1
+        site.write_config(loncOnDemand="off")
+        site.signal(signal.SIGHUP)
+        wait_until(lambda: state(site, "p1") == state(site, "p2") == "up", 15, "a child for everybody")
+        assert site.finish() == 0
