@@ -53,7 +53,7 @@ def idle_memory(peers: int, *, wheel: bool = True) -> Memory:
     try:
         with tempfile.TemporaryDirectory() as place, crowd(site.port, peers):
             env = dict(os.environ) if wheel else _without_wheel(Path(place))
-            site.start(env=env)
+            site.start(env=env, timeout_s=READY_S)
             children = wait_all_ready(site, peers)
             uss = [memory_kib(pid, "Private_") for pid in children]
             pss = [memory_kib(pid, "Pss:") for pid in children]

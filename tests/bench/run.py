@@ -40,7 +40,7 @@ QUIET_SHARE = 0.03  # of the time, for what else runs on the relaying process's 
 PLACE = TREE / "doc" / "bench"
 GROWTH_ROUNDS = 3  # at most: no goal hangs on them
 MEMORY = ((1, True), (1, False), (100, True), (100, False), (1000, True))  # peers, with the wheel or not
-FIRST = -10
+FIRST = -20
 CHILD_MIB = 8  # more than a child takes
 
 
@@ -74,7 +74,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a quiet machine")
     parser.add_argument("--quick", action="store_true", help="the cases alone")
     parser.add_argument("--only", default="", metavar="KEY,...", help="of the cases only these")
-    parser.add_argument("--first", action="store_true", help="ahead of what else runs: nice -10, for root only")
+    parser.add_argument("--first", action="store_true", help="ahead of what else runs: nice -20, for root only")
     parser.add_argument("--no-files", action="store_true", help="print only")
     return parser.parse_args(arguments)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
 from lonc.wire.server import AskPong, Closed, Request, Send, ServerSession
@@ -63,6 +64,7 @@ async def main(port: int, count: int) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    os._exit(0)  # at once: asyncio would tell of every connection that is still open
 
 
 if __name__ == "__main__":

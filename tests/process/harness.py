@@ -75,8 +75,9 @@ class Site(Installation):
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def run(
-        self, *arguments: str, wrapper: Sequence[str] = (), env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+        self, *arguments: str, wrapper: Sequence[str] = (), env: Mapping[str, str] | None = None,
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run bin/lonc to the end of the starting command and return its status, output and stderr.
 
         The output goes through files, since a daemon may keep what it was started with. wrapper stands
@@ -89,7 +90,7 @@ class Site(Installation):
                 stdout=out,
                 stderr=errors,
                 env=dict(os.environ) | dict(env or {}),
-                timeout=START_TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
             )
             out.seek(0)
@@ -99,9 +100,12 @@ class Site(Installation):
             kept.write(texts[1])
         return subprocess.CompletedProcess(done.args, done.returncode, *texts)
 
-    def start(self, *arguments: str, wrapper: Sequence[str] = (), env: Mapping[str, str] | None = None) -> int:
+    def start(
+        self, *arguments: str, wrapper: Sequence[str] = (), env: Mapping[str, str] | None = None,
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> int:  # fmt: skip
         """Start the daemon in the background and return the parent's pid. Raises AssertionError else."""
-        done = self.run(*arguments, wrapper=wrapper, env=env)
+        done = self.run(*arguments, wrapper=wrapper, env=env, timeout_s=timeout_s)
         assert done.returncode == 0, f"start: status {done.returncode}: {done.stderr}\n{self.log_text()[-4000:]}"
         return self.pid()
 
