@@ -131,14 +131,14 @@ def test_a_child_comes_with_the_first_client_and_goes_when_nobody_is_left(restin
 
 
 def test_a_peer_that_is_down_costs_its_clients_the_grace_and_nobody_spins(resting: MakeResting) -> None:
-    site = resting(running=False, loncGrace="0.5")
+    site = resting(running=False, loncGrace="1.5")
     began = time.monotonic()
     with site.connect("msul1") as client:
         assert client.ask(b"echo:x") == b"con_lost"
-        assert 0.4 < time.monotonic() - began < 5
+        assert 1.2 < time.monotonic() - began < 6
         began = time.monotonic()
         assert client.ask(b"echo:x") == b"con_lost"
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 1
     wait_rest(site)
     assert site.board("msul1").parent.attempts == 0
     pid = site.pid()
