@@ -147,7 +147,7 @@ def _settle(house: House, flock: Flock, start: Start, notes: Notes | None) -> No
         house.log.write(warning, Severity.WARNING)
     with _not_fatal(house, notes):
         _prepare_directory(house)
-    warm_up()
+    warm_up(config)
     for note in notes.peers if notes else ():
         _adopt_socket(house, note)
     for name in house.hosts:
