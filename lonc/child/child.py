@@ -367,7 +367,7 @@ class Child:
                 self.timers.sooner(Timer.STOP, self.loop.now + FAREWELL_S)
                 self.links.farewell()
                 self.links.push()
-        elif self.stage is Stage.CLOSING and not self.relay.queue and not self.flush.busy:
+        elif self.stage is Stage.CLOSING and not self.relay.waiting and not self.flush.busy:
             self.links.farewell_idle()
 
     def finish(self, code: ExitCode) -> None:

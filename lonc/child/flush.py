@@ -188,7 +188,7 @@ class Flush:
             self.state = FlushState.SENDING
             self._log.hold()
             self._perm_log.hold()
-        if self._way_at is not None and now >= self._way_at and self._in_flight and self._relay.queue:
+        if self._way_at is not None and now >= self._way_at and self._in_flight and self._relay.waiting:
             self._no_reply()  # a new link serves the clients; this is counted as one more without a reply
         elif self.state is FlushState.SENDING:
             self._send(now)
@@ -206,7 +206,7 @@ class Flush:
     @property
     def _going_on(self) -> bool:
         """Return whether another message may be begun: also while ending, when clients wait behind it."""
-        return not self._stopping or bool(self._relay.queue)
+        return not self._stopping or bool(self._relay.waiting)
 
     @property
     def _may_send(self) -> bool:

@@ -102,7 +102,7 @@ class Report:
                 clients=len(child.clients.open),
                 links=len(relay.ready),
                 in_flight=relay.in_flight,
-                queued=len(relay.queue),
+                queued=relay.waiting,
                 delayed=child.flush.waiting,
                 oldest_delayed=child.flush.oldest_wall or 0.0,
                 requests=relay.requests,

@@ -30,6 +30,8 @@ def oldest_wanted(lanes: Iterable[Lane], queue: deque[tuple[Client, float, int, 
     """
     found = queue[0][1] if queue else NEVER
     for lane in lanes:
+        if lane.parked:
+            found = min(found, lane.parked[0][1])
         for client, asked, number, _ in lane.in_flight:
             if client is not but and client.owed(number):
                 found = min(found, asked)

@@ -20,8 +20,6 @@ from lonc.wire.words import CON_LOST, ENCRYPT
 # What one client may have waiting before it is read no further; one longer line is let in all the same.
 CLIENT_QUEUE_BYTES = 256 * 1024
 CLIENT_QUEUE_REQUESTS = 1024
-# Of requests whose own link is full: so many are passed over for those behind them that may go elsewhere.
-PASSED_OVER = 64
 
 
 class Dispatch:
@@ -63,6 +61,11 @@ class Dispatch:
         for lane in self.lanes:
             total += len(lane.in_flight)
         return total
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a link, those for one certain link among them."""
+        return len(self.queue) + sum(len(lane.parked) for lane in self.lanes)
 
     @property
     def quiet(self) -> bool:
@@ -123,10 +126,15 @@ class Dispatch:
 
     def quit_waiting(self) -> None:
         """Answer everything that waits in the queue con_lost: the grace is over, or the child ends."""
-        while self.queue:
-            client, _, number, line = self.queue.popleft()
-            self._unqueue(client, line)
-            self._lose(client, number)
+        self._lose_waiting(deadlines.NEVER)
+
+    def _lose_waiting(self, asked_by: float) -> None:
+        """Answer what waits con_lost, as far as it was read by that time."""
+        for waiting in (self.queue, *(lane.parked for lane in self.lanes)):
+            while waiting and waiting[0][1] <= asked_by:
+                client, _, number, line = waiting.popleft()
+                self._unqueue(client, line)
+                self._lose(client, number)
 
     # --- out ------------------------------------------------------------------------------------------
 
@@ -134,16 +142,16 @@ class Dispatch:
         """Hand over from the queue what may go; also called when a link has taken what it had refused."""
         if self._frozen or not self.ready:
             return
-        several_open = False
-        if self.queue:
-            if len(self.ready) == 1 and self._hold_from is None:
-                self._pump_one(self.ready[0], now)
+        first = self.ready[0]
+        alone = len(self.ready) == 1 and not first.parked and self._hold_from is None
+        if self.queue or not alone:
+            if alone:
+                self._pump_one(first, now)
             else:
-                several_open = self._pump_several(now)
+                self._pump_several(now)
             self.wake_at = min(self.wake_at, now + self._request_timeout_s)
-        self._room = several_open or not self.queue
-        alone = len(self.ready) == 1 and not self.queue
-        self._only = self.ready[0] if alone and self._hold_from is None and self.transactions is None else None
+        self._room = not self.queue
+        self._only = first if alone and self._room and self.transactions is None else None
 
     def _pump_one(self, lane: Lane, now: float) -> None:
         """With one link and a full window every request comes this way."""
@@ -164,30 +172,31 @@ class Dispatch:
             else:
                 lane.hand_over(client, asked, number, line, now)
 
-    def _pump_several(self, now: float) -> bool:
-        """Return whether some link is still open: who comes next need not wait behind those passed over."""
-        queue, hold_from = self.queue, self._hold_from
+    def _pump_several(self, now: float) -> None:
+        """Leave none in the queue while a link is open: who waits for another one is parked there."""
+        queue = self.queue
+        hold_from = deadlines.NEVER if self._hold_from is None else self._hold_from
+        for lane in self.ready:
+            while lane.parked and lane.open and lane.parked[0][1] < hold_from:
+                self._hand_over(lane, *lane.parked.popleft(), now)
         lanes = [lane for lane in self.ready if lane.open]
-        passed_over: list[tuple[Client, float, int, Line]] = []
-        while queue and lanes and len(passed_over) < PASSED_OVER:
-            if hold_from is not None and queue[0][1] >= hold_from:
-                break
-            entry = queue.popleft()
-            client, asked, number, line = entry
-            if client.gone:
-                self._unqueue(client, line)
+        while queue and lanes and queue[0][1] < hold_from:
+            client, asked, number, line = queue.popleft()
+            own = client.bound
+            if own is not None and not own.open:
+                client.last = number
+                own.parked.append((client, asked, number, line))
                 continue
-            lane = client.bound or least_loaded(lanes, now - self._spread_after_s)
-            if lane is None or lane not in lanes:
-                passed_over.append(entry)
-                continue
-            self._unqueue(client, line)
+            best = own or least_loaded(lanes, now - self._spread_after_s)
+            self._hand_over(best, client, asked, number, line, now)
+            if not best.open:
+                lanes.remove(best)
+
+    def _hand_over(self, lane: Lane, client: Client, asked: float, number: int, line: Line, now: float) -> None:
+        self._unqueue(client, line)
+        if not client.gone:
             client.lane, client.last = lane, number
             lane.hand_over(client, asked, number, line, now)
-            if not lane.open:
-                lanes.remove(lane)
-        queue.extendleft(reversed(passed_over))
-        return bool(lanes)
 
     def _unqueue(self, client: Client, line: Line) -> None:
         client.queued -= length(line) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lonc.errors import CipherError
@@ -60,15 +60,17 @@ class Lane:
     """One link as the relay sees it: bytes on their way out, requests whose replies are awaited, and its key.
 
     head_since: since when the first in flight is the first; with none in flight, when the last reply came.
+    parked: requests that wait for this link alone, since an earlier one of their client is unanswered on it.
     """
 
-    __slots__ = ("box", "decrypt", "encrypt", "head_since", "in_flight", "ready", "window")
+    __slots__ = ("box", "decrypt", "encrypt", "head_since", "in_flight", "parked", "ready", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.ready = False
         self.box = Outbox()
         self.in_flight: deque[tuple[Client, float, int, Line]] = deque()
+        self.parked: deque[tuple[Client, float, int, Line]] = deque()
         self.head_since = 0.0
         self.encrypt: Callable[[bytes], bytes] = _no_link
         self.decrypt: Callable[[bytes], bytes] = _no_link
@@ -106,19 +108,18 @@ class Lane:
         ]
 
 
-def least_loaded(lanes: Iterable[Lane], stale_before: float) -> Lane | None:
-    """Return the lane with the fewest requests in flight, the first of several; None of no lanes.
+def least_loaded(lanes: list[Lane], stale_before: float) -> Lane:
+    """Return the lane with the fewest requests in flight, the first of several; lanes: not empty.
 
     A lane whose oldest request was read before `stale_before` is only taken when all are like that: lond is
     at work on something slow there, and answers on one connection in order.
     """
-    best: Lane | None = None
-    least = 0
+    best, least = lanes[0], 1 << 60
     for lane in lanes:
         load = len(lane.in_flight)
         if load and lane.in_flight[0][1] < stale_before:
             load += 1 << 30
-        if best is None or load < least:
+        if load < least:
             best, least = lane, load
     return best
 

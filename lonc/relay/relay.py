@@ -188,7 +188,7 @@ class Relay(Dispatch):
         lane.head_since = now
         if in_flight and in_flight[0][0] is self.delayed_client:
             self.wake_at = min(self.wake_at, now + self._delayed_timeout_s)
-        if self.queue:
+        if self.queue or lane.parked:
             self.pump(now)
         return True
 
@@ -255,8 +255,9 @@ class Relay(Dispatch):
         lane.in_flight.clear()
         for entry in kept:
             entry.client.queued += length(entry.line) + 1
-        if kept:  # in the order in which they were read, among those that wait for other links
-            self.queue = deque(sorted([*kept, *self.queue], key=lambda entry: entry[1]))
+        if kept or lane.parked:  # in the order in which they were read, among those that wait for other links
+            self.queue = deque(sorted([*kept, *lane.parked, *self.queue], key=lambda entry: entry[1]))
+            lane.parked.clear()
         self._only, self._room = None, False
         if self.ready:
             self.pump(now)
@@ -314,7 +315,4 @@ class Relay(Dispatch):
         too_old = now - 2 * self._request_timeout_s
         for client, number in deadlines.owed_since(self.lanes, too_old, self.delayed_client):
             self._lose(client, number)
-        while self.queue and self.queue[0][1] <= too_old:
-            client, _, number, line = self.queue.popleft()
-            self._unqueue(client, line)
-            self._lose(client, number)
+        self._lose_waiting(too_old)

@@ -33,7 +33,8 @@ SETTINGS = {
 # Kind of client, its share of the tokens, and what it asks: tokens differ between the kinds by their first letter.
 KINDS = (
     ("one at a time", 0.55, ("-c", "200", "-r", "echo:a@")),
-    ("eight at once", 0.35, ("-c", "16", "-P", "8", "-r", "echo:b@")),
+    ("eight at once", 0.25, ("-c", "16", "-P", "8", "-r", "echo:b@")),
+    ("more than a window", 0.1, ("-c", "8", "-P", "30", "-r", "echo:e@")),
     ("encrypted", 0.05, ("-c", "16", "-s", "40", "-r", "encrypt:c@")),
     ("one per connection", 0.05, ("-c", "8", "-k", "1", "-r", "echo:d@")),
 )

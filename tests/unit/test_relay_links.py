@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lonc.relay.dispatch import CLIENT_QUEUE_REQUESTS, PASSED_OVER
+from lonc.relay.dispatch import CLIENT_QUEUE_REQUESTS
 from tests.unit.relay_stage import Stage
 
 
@@ -59,23 +59,88 @@ def test_who_waits_for_a_full_link_holds_nobody_else_back() -> None:
     assert stage.sent() == b"a4\n"
 
 
-def test_so_many_are_passed_over_and_no_more() -> None:
+def test_however_many_wait_for_a_full_link_others_go_by() -> None:
     stage = Stage(pipeline=1)
     other = stage.another()
-    stage.says("a", b"first\n" + b"more\n" * PASSED_OVER)
+    stage.says("a", b"0\n" + b"".join(b"%d\n" % number for number in range(1, 600)))
     stage.says("b", b"b\n")
-    assert (stage.sent(), stage.sent(other)) == (b"first\n", b"")
-    stage.link(b"1\n")
-    assert (stage.sent(), stage.sent(other)) == (b"more\n", b"b\n")
+    assert (stage.sent(), stage.sent(other)) == (b"0\n", b"b\n")
+    assert (stage.relay.waiting, len(stage.relay.queue)) == (599, 0)
+    for number in range(1, 600):
+        stage.link(b"ok\n")
+        assert stage.sent() == b"%d\n" % number
+    assert stage.relay.waiting == 0
 
 
-def test_those_who_are_gone_are_not_passed_over() -> None:
+def test_who_is_gone_waits_for_no_link_any_more() -> None:
     stage = Stage(pipeline=1)
+    other = stage.another()
+    stage.says("a", b"one\ntwo\nthree\n")
+    stage.relay.client_gone(stage.clients["a"])
+    assert stage.sent() == b"one\n"
+    stage.link(b"1\n")
+    assert (stage.relay.waiting, stage.clients["a"].queued) == (0, 0)
+    assert (stage.sent(), stage.sent(other)) == (b"", b"")
+
+
+def test_what_waits_for_a_link_that_is_lost_goes_elsewhere_in_its_order() -> None:
+    stage = Stage(pipeline=1)
+    other = stage.another()
+    stage.says("a", b"one\ntwo\nthree\n")
+    stage.says("b", b"b\n")
+    assert (stage.sent(), stage.sent(other)) == (b"one\n", b"b\n")
+    stage.lost()
+    stage.says("c", b"c\n")
+    assert stage.hears("a") == b"con_lost\n"
+    for expected in (b"two\n", b"three\n", b"c\n"):
+        stage.link(b"ok\n", other)
+        assert stage.sent(other) == expected
+    stage.link(b"ok\n", other)
+    assert [stage.hears(name) for name in "abc"] == [b"ok\nok\n", b"ok\n", b"ok\n"]
+
+
+def test_what_waits_for_the_link_that_is_left_stays_before_newer_requests() -> None:
+    stage = Stage(pipeline=1)
+    other = stage.another()
+    stage.says("a", b"one\ntwo\n")
+    stage.lost(other)
+    stage.says("c", b"c\n")
+    assert stage.sent() == b"one\n"
+    for expected in (b"two\n", b"c\n"):
+        stage.link(b"ok\n")
+        assert stage.sent() == expected
+
+
+def test_what_waits_for_one_link_has_its_time_limit_and_its_end() -> None:
+    stage = Stage(pipeline=1, request=10.0)
     stage.another()
     stage.says("a", b"one\ntwo\n")
-    stage.relay.client_gone(stage.clients["a"])
-    stage.relay.pump(stage.now)
-    assert not stage.relay.queue
+    stage.now += 19
+    stage.relay.tick(stage.now)
+    assert (stage.hears("a"), stage.relay.wake_at) == (b"", stage.lane.head_since + 10)
+    stage.now += 1
+    stage.relay.tick(stage.now)
+    assert (stage.hears("a"), stage.relay.waiting) == (b"con_lost\ncon_lost\n", 0)
+    stage.says("b", b"one\ntwo\nthree\nfour\n")
+    assert stage.relay.waiting > 1
+    stage.relay.quit_waiting()
+    assert stage.relay.waiting == 0
+
+
+def test_what_waits_for_one_link_waits_for_delayed_messages_as_well() -> None:
+    stage = Stage(pipeline=1)
+    stage.another()
+    stage.says("a", b"one\n")
+    stage.now += 1
+    stage.says("a", b"two\n")
+    stage.relay.freeze()
+    stage.sent()
+    stage.link(b"1\n")
+    assert stage.sent() == b""
+    stage.relay.thaw(stage.now, hold_from=stage.now)
+    assert stage.sent() == b""
+    stage.relay.thaw(stage.now)
+    assert stage.sent() == b"two\n"
 
 
 def test_a_lost_link_costs_its_own_requests_and_the_unsent_go_elsewhere() -> None:
