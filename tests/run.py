@@ -1,6 +1,6 @@
 """Owns the order in which everything is checked, and the summary. Started by bin/test, in the environment.
 
-Parts: lint, types, unit (with the coverage of the pure modules), process (process and fault tests, two at a
+Parts: lint, types, unit (with the coverage of the pure modules), process (process and fault tests, four at a
 time), timing (the tests marked so, alone on the machine). A part that fails does not stop the others. The
 last line is the sum of all pytest runs in the form of pytest's own closing line.
 
@@ -28,6 +28,8 @@ WIDTH = 100
 RUNNING = [PYTHON, "-m", "pytest", "--tb=short", "--durations=5", "--durations-min=5"]
 SYSTEM = ["tests/process", "tests/fault"]  # tests with real processes
 RETRIED = 4  # so many failures of a part may be the machine's
+# Most of these tests wait most of the time: two processors carry four. Each worker gets one after the other.
+SIDE_BY_SIDE = ["-n", "4", "--maxschedchunk", "1"]
 
 results: list[tuple[str, bool, float]] = []
 counts: Counter[str] = Counter()
@@ -117,7 +119,7 @@ def unit() -> None:
 
 def process() -> None:
     """Run the tests with real processes that may run side by side."""
-    system("process", "-m", "not timing", "-n", "2")
+    system("process", "-m", "not timing", *SIDE_BY_SIDE)
 
 
 def timing() -> None:
