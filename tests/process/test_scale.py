@@ -17,6 +17,9 @@ from tests.fakes.crowd import address_of, name_of
 from tests.process.harness import TREE, Entry, Site, wait_until
 
 PEERS = 100
+# KiB, medians; a fifth more than was reached on Python 3.11 (doc/performance.md, Memory), for other machines.
+MOST_OWN = 3840
+MOST_SHARED_TOO = 4096
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def memory_kib(pid: int, field: str) -> int:
 
 @pytest.mark.timing
 def test_a_hundred_peers_are_all_up(make_site: MakeSite) -> None:
-    """Every one READY and answering; the time and the memory are printed, not judged."""
+    """Every one READY and answering; the memory of a child has a bound. The time is printed, not judged."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
     site = make_site([Entry(name_of(i), address_of(i)) for i in range(PEERS)])
@@ -56,12 +59,15 @@ def test_a_hundred_peers_are_all_up(make_site: MakeSite) -> None:
         for i in (0, PEERS // 2, PEERS - 1):
             assert site.ask(name_of(i), b"ping") == name_of(i).encode()
         assert len(site.children()) == PEERS
-        _print_memory(site, started, ready)
+        own, shared_too = _print_memory(site, started, ready)
         site.stop()
         wait_until(lambda: not site.processes(), 10.0, "every process to be gone")
+    assert own <= MOST_OWN
+    assert shared_too <= MOST_SHARED_TOO
 
 
-def _print_memory(site: Site, started: float, ready: float) -> None:
+def _print_memory(site: Site, started: float, ready: float) -> tuple[float, float]:
+    """Print what children use; return the medians of what is one's own, and of that with the share of the rest."""
     children = site.children()
     pss = [memory_kib(pid, "Pss:") for pid in children]
     own = [memory_kib(pid, "Private_") for pid in children]
@@ -70,3 +76,4 @@ def _print_memory(site: Site, started: float, ready: float) -> None:
         f" per idle child PSS median {statistics.median(pss)} KiB (max {max(pss)}),"
         f" private median {statistics.median(own)} KiB; parent PSS {memory_kib(site.pid(), 'Pss:')} KiB"
     )
+    return statistics.median(own), statistics.median(pss)
