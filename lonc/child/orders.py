@@ -39,6 +39,7 @@ def _report(child: Child) -> None:
     child.report.read_wishes()
     child.outage.redial_now()
     child.flush.look(child.loop.now, force=True)
+    child.report.write_board()  # as new as the status block, whatever else goes on
 
 
 def _toggle_transactions(child: Child) -> None:
