@@ -141,11 +141,11 @@ def test_a_sleep_holds_up_its_own_connection_only(peer: Peer) -> None:
         slow.greet()
         quick.greet()
         began = time.monotonic()
-        slow.send(b"sleep:400", b"echo:behind")
+        slow.send(b"sleep:1500", b"echo:behind")
         assert quick.ask(b"echo:beside") == b"beside"
-        assert time.monotonic() - began < 0.35
+        assert time.monotonic() - began < 1.5
         assert [slow.line(), slow.line()] == [b"ok", b"behind"]
-        assert time.monotonic() - began >= 0.4
+        assert time.monotonic() - began >= 1.5
 
 
 def test_the_log_tells_what_was_executed(peer: Peer) -> None:

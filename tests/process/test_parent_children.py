@@ -17,6 +17,7 @@ from tests.process.procs import strace_works
 from tests.process.waiting import stays, wait_until
 
 
+@pytest.mark.timing
 def test_a_killed_child_is_replaced_within_a_second_and_told() -> None:
     with parent_site() as site:
         site.begin()

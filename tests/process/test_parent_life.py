@@ -39,11 +39,11 @@ def test_a_start_makes_sockets_pid_file_children_and_says_so() -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_leaves_no_socket_no_pid_file_no_child(signum: int) -> None:
-    with parent_site() as site:
+    with parent_site(loncStopTimeout="30") as site:
         site.begin()
         began = time.monotonic()
         assert site.finish(signum) == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8  # nobody had to be killed
         assert not site.pid_path.exists()
         assert not any(site.socket_path(peer).exists() for peer in ("p1", "p2", "p3"))
         assert site.log("PARENT")[-1].message == "Shutting down"
@@ -79,7 +79,7 @@ def test_a_second_term_kills_at_once() -> None:
         site.wait_log("Shutting down")
         began = time.monotonic()
         assert site.finish() == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 def all_gone(family: list[int]) -> bool:

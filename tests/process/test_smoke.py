@@ -79,14 +79,14 @@ def test_foreground(site: Site) -> None:
 
 
 def test_no_peer_means_con_lost_after_the_grace(make_site: MakeSite) -> None:
-    site = make_site(["msul1"], settings={"loncGrace": "0.5"})
+    site = make_site(["msul1"], settings={"loncGrace": "1.5"})
     site.start()
     began = time.monotonic()
     assert site.ask("msul1", b"echo:x") == b"con_lost"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     began = time.monotonic()
     assert site.ask("msul1", b"echo:x") == b"con_lost"
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.5  # no second grace
 
 
 def test_a_peer_that_comes_back_is_found_and_gets_its_delayed_messages(make_site: MakeSite) -> None:

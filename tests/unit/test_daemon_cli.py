@@ -61,7 +61,7 @@ def serve(start):
         return 0
     if mode in ("die", "die-with-child"):
         if mode == "die-with-child" and os.fork() == 0:
-            time.sleep(3)
+            time.sleep(15)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
     with open(os.path.join(start.config.logs_dir, "facts"), "w") as file:
@@ -219,7 +219,7 @@ def test_a_failed_start_is_told_by_the_starter(place: Place, mode: str, code: in
     before = time.monotonic()
     done = place.run(mode=mode)
     assert (done.returncode, done.stderr) == (code, text.format(errors=errors))
-    assert time.monotonic() - before < 2.5  # not held up by the child that keeps the pipe open
+    assert time.monotonic() - before < 12  # not held up by the child that keeps the pipe open
     assert ("ZeroDivisionError" in errors.read_text()) == (mode == "crash")
 
 
