@@ -141,6 +141,7 @@ def test_a_kill_at_any_call_loses_nothing_and_doubles_one_at_most(tmp_path: Path
     assert each_call(tmp_path, body) > 50
 
 
+@pytest.mark.slow
 def test_a_second_kill_at_any_call_of_the_repair_loses_nothing(tmp_path: Path) -> None:
     goods = [b"only"]
 

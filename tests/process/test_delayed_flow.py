@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from tests.conftest import MakeSite
 from tests.process.harness import Peer, Site, stays, wait_until
 from tests.process.messages import empty, put, records, texts
@@ -148,6 +150,7 @@ def test_old_messages_before_a_young_one_do_not_wait(make_site: MakeSite) -> Non
     assert peer.executed() == [*texts(1, 2), "echo:x"]
 
 
+@pytest.mark.slow
 def test_young_messages_one_after_the_other_hold_a_client_five_seconds_at_most(make_site: MakeSite) -> None:
     site = make_site(["msul1"], settings={"loncDelayedScan": "0.1"})
     peer = site.peer("msul1")
