@@ -67,16 +67,13 @@ class Child:
         self.warnings = RepeatedWarnings(context.clock)
         self.relay = self._make_relay()
         self._carried = self.relay.activity  # at the last upkeep
-        self.links = Links(
-            self, config, self._make_uplink, loop=self.loop, relay=self.relay, timers=self.timers
-        )  # fmt: skip
+        self.links = Links(self, config, self._make_uplink, self.loop, self.relay, self.timers)
         self.outage = Outage(self)
         self.demand = Demand(self)
         self.clients = self._make_clients()
         self.flush = self._make_flush()
         self.report = Report(self)
-        self._board_due = False  # what was counted since _board_mark will be shown
-        self._board_mark = self.relay.activity
+        self._board_due, self._board_mark = False, self.relay.activity  # due: what is new will be shown
         self._actions: dict[Timer, Callable[[], None]] = {
             Timer.UPKEEP: self._upkeep,
             Timer.DIAL: self.outage.dial,

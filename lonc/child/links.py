@@ -54,8 +54,8 @@ class Links(Owner):
     """The links of one child. down_since: monotonic; when it was last left without a READY link."""
 
     def __init__(
-        self, owner: LinksOwner, config: Config, make: Callable[[Owner], Uplink], *, loop: Loop, relay: Relay,
-        timers: Timers,
+        self, owner: LinksOwner, config: Config, make: Callable[[Owner], Uplink],
+        loop: Loop, relay: Relay, timers: Timers,
     ) -> None:  # fmt: skip
         """make(self) returns a new uplink."""
         self._owner = owner
