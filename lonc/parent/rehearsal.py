@@ -42,9 +42,19 @@ def rehearse(config: Config, times: int = TIMES) -> bool:
     The title of this process is another one afterwards.
     """
     try:
+        _reach_ourselves()
         return all(_Rehearsal(config).play() for _ in range(times))
     except Exception:  # noqa: BLE001 - it is worth no start: what is wrong will be told by the first child
         return False
+
+
+def _reach_ourselves() -> None:
+    """Return if the loopback works. Raises OSError at once where there is none: a child would go on dialing."""
+    with (
+        socket.create_server((_LOOPBACK, 0)) as listener,
+        socket.create_connection(listener.getsockname(), _LIMIT_S),
+    ):
+        return
 
 
 class _Rehearsal:

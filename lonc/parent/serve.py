@@ -246,3 +246,5 @@ def _leave(house: House, *, farewell: bool) -> None:
     for fd in (*house.lifeline, house.dump_fd):
         close_quietly(fd)
     house.lock.close()
+    # Python takes its handlers away when it ends: a second TERM would then be what this process died of.
+    signals.block_all()
