@@ -78,22 +78,25 @@ def test_usr1_looks_at_once(site: Site) -> None:
 
 def test_clients_do_not_overtake(make_site: MakeSite) -> None:
     """What a client asks while messages wait or are on their way stands behind all of them."""
-    site = make_site(["msul1"], settings={"loncDelayedScan": "0.2"})
-    peer = site.peer("msul1", "on put:*=late:20")
+    site = make_site(["msul1"], settings={"loncDelayedScan": "3600"})
+    peer = site.peer("msul1", "on put:*=late:20", "on echo:held=gate")
     site.start()
     site.wait_ready()
     with site.connect("msul1") as early, site.connect("msul1") as late:
-        early.send(b"sleep:1500", b"echo:early")
+        early.send(b"echo:held", b"echo:early")
         peer.wait_executed(1)
         for number in range(20):
             site.delay("msul1", put(number))
+        site.signal(signal.SIGUSR1, site.child("msul1"))  # one look, when all are there
         # those in flight are let home, then messages; a request that comes meanwhile waits
         wait_until(lambda: site.board("msul1").child.delayed == 20, 10, "messages that were seen")
         late.send(b"echo:late")
-        assert early.lines(2) == [b"ok", b"early"]
+        wait_until(lambda: site.board("msul1").child.queued == 1, 10, "a request that waits")
+        peer.order(release="echo:held")
+        assert early.lines(2) == [b"held", b"early"]
         assert late.line(20) == b"late"
     asked = peer.executed()
-    assert asked == ["sleep:1500", "echo:early", *texts(*range(20)), "echo:late"]
+    assert asked == ["echo:held", "echo:early", *texts(*range(20)), "echo:late"]
 
 
 def test_messages_that_come_during_a_flush_are_part_of_it(make_site: MakeSite) -> None:
