@@ -16,7 +16,7 @@ types:
 
 # Side by side with other relays and a ceiling, under 10 minutes; see tests/bench/README.md.
 bench:
-	. etc/venv.sh && venv_ready . test && exec .venv/bin/python -m tests.bench.run $(BENCH)
+	@. etc/venv.sh && venv_ready . test && exec .venv/bin/python -m tests.bench.run $(BENCH)
 
 # The virtual environment stays: it is expensive, and nothing that is built goes into it.
 clean:

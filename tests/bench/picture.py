@@ -20,6 +20,7 @@ from tests.bench.sums import number
 WIDTH = 1220
 LEFT, BARS, BARS_END, GOALS = 24, 190, 690, 790
 BAR, GAP, PANEL_GAP, GOAL_STEP = 17, 5, 34, 19
+FOOT_STEP = 16
 HEAD_ROOM = 1.15  # bars and goals end there at most, extremes may be cut
 COLORS = {
     "direct": "#8c98a4", "socat": "#b09a72", "HAProxy": "#4f81b5", "HAProxy, 128 KiB": "#8fb4d9",
@@ -50,6 +51,9 @@ def draw(results: Results) -> str:
         y += PANEL_GAP
     made, y = _growth(results, y)
     parts += made
+    for said in results.machine:
+        y += FOOT_STEP
+        parts.append(svg.words(LEFT, y - FOOT_STEP, said.replace("*", ""), size=10.5, color=svg.SOFT))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y:.0f}" viewBox="0 0 {WIDTH} {y:.0f}" '
         'font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif">'

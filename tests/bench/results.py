@@ -73,7 +73,7 @@ def _files(results: Results) -> list[Verdict]:
         found.append(_at_most(case, "lonc : wire between cores + files alone, time", FILES_GOAL, far, CORES_WHY))
     if seen or results.complete:
         case = f"{MANY:,} delayed files"
-        found.append(_at_most(case, "listed in s", 1.0, seen.all_ms / 1000 if seen else None, LISTING_WHY))
+        found.append(_at_most(case, f"{MANY:,} files listed, s", 1.0, seen.all_ms / 1000 if seen else None, LISTING_WHY))
         scan = f"idle scans of {PEERS:,} children, % of a core"
         found.append(_at_most(case, scan, 1.0, seen.look_share * 100 if seen else None, LISTING_WHY))
     return found
@@ -90,5 +90,5 @@ def _memory(results: Results) -> list[Verdict]:
     return [
         _at_most(case, "USS of an idle child, MiB", USS_GOAL_MIB, uss, MEMORY_WHY),
         _at_most(case, "PSS of an idle child, MiB", PSS_GOAL_MIB, pss, MEMORY_WHY),
-        _at_most("1,000 peers on demand", "PSS of all processes, MiB", DEMAND_GOAL_MIB, total, MEMORY_WHY),
+        _at_most("1,000 peers on demand", "PSS of all on demand, MiB", DEMAND_GOAL_MIB, total, MEMORY_WHY),
     ]

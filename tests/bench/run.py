@@ -143,9 +143,9 @@ def machine(options: argparse.Namespace, samples: Samples, load_before: float, t
     return [
         f"{time.strftime('%Y-%m-%d')}, tree at {_commit()}, {took_s:.0f} s in all",
         f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}",
-        f"something else had the relaying process's core for {lost.median:.1%} of the time (median of all runs; "
-        f"{lost.greatest:.0%} in the worst one), load average before: {load_before:.2f}"
-        + (": **a shared machine**, so trust ratios, above all those by CPU time" if shared else ""),
+        f"something else had the relaying process's core for {lost.median:.1%} of the time (in the worst run "
+        f"{lost.greatest:.0%}), load average before {load_before:.2f}"
+        + (": **a shared machine**, trust ratios alone, those by CPU time most" if shared else ""),
         f"{options.rounds} interleaved rounds, {options.seconds:g} s a row; medians, and extremes of the rates"
         + (f"; everything measured ran ahead of the rest (nice {FIRST})" if options.first else ""),
         "load and stub on one core, the relaying process on the other; CPU: its time by the kernel's count",

@@ -104,8 +104,9 @@ def test_names_of_curves_do_not_cover_each_other() -> None:
 def test_the_picture_is_whole_and_shows_every_bar_with_its_figure() -> None:
     picture = drawn(results())
     words = words_of(picture)
-    for part in ("16 clients & more", "requests/s", "86,234", "20,000", "lonc, encrypt:", "5 of 9 goals reached"):
+    for part in ("16 clients & more", "requests/s", "86,234", "20,000", "lonc, encrypt:", "a machine"):
         assert part in words
+    assert "5 of 9 goals reached" in words
     assert len(list(picture.iter(f"{SVG}polyline"))) >= 2
     height = float(picture.get("height", 0))
     assert all(0 <= float(one.get("y", 0)) <= height for one in picture.iter(f"{SVG}text"))

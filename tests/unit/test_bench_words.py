@@ -60,11 +60,11 @@ def test_every_goal_has_a_verdict() -> None:
     assert found[("16 clients & more", "lonc : socat, rate")] == ("not measured", None)
     near, far = [value for (case, _), value in found.items() if case == "1,000 delayed files"]
     assert (near, far) == (("3.33", False), ("1.43", True))  # syncs are told apart: 100 ms, not 107
-    assert found[("100,000 delayed files", "listed in s")] == ("0.6", True)
+    assert found[("100,000 delayed files", "100,000 files listed, s")] == ("0.6", True)
     assert found[("100,000 delayed files", "idle scans of 1,000 children, % of a core")] == ("0.667", True)
     memory = [value for (case, _), value in found.items() if case == "100 peers"]
     assert memory == [("1", True), ("4", False)]
-    assert found[("1,000 peers on demand", "PSS of all processes, MiB")] == ("20", True)
+    assert found[("1,000 peers on demand", "PSS of all on demand, MiB")] == ("20", True)
 
 
 def test_what_was_not_measured_is_told_for_every_goal_of_a_complete_run() -> None:
