@@ -73,7 +73,8 @@ def _files(results: Results) -> list[Verdict]:
         found.append(_at_most(case, "lonc : wire between cores + files alone, time", FILES_GOAL, far, CORES_WHY))
     if seen or results.complete:
         case = f"{MANY:,} delayed files"
-        found.append(_at_most(case, f"{MANY:,} files listed, s", 1.0, seen.all_ms / 1000 if seen else None, LISTING_WHY))
+        seconds = seen.all_ms / 1000 if seen else None
+        found.append(_at_most(case, f"{MANY:,} files listed, s", 1.0, seconds, LISTING_WHY))
         scan = f"idle scans of {PEERS:,} children, % of a core"
         found.append(_at_most(case, scan, 1.0, seen.look_share * 100 if seen else None, LISTING_WHY))
     return found
