@@ -151,9 +151,9 @@ class Child:
                     self._actions[timer]()
             if self.flush.busy:
                 self.flush.advance(now)
+            links.push()
             if links.may_grow and self.wants_links:
                 links.spread(now)
-            links.push()
             while relay.dirty:
                 self._attend()
             if self.flush.behind:
@@ -347,6 +347,7 @@ class Child:
         if self.stage < Stage.CLOSING:
             self.stage = Stage.CLOSING
             self.clients.stop_asking()
+            self.links.push()
 
     def _climb(self) -> None:
         """Go on as far as the ladder goes at this moment."""

@@ -138,6 +138,8 @@ class Links(Owner):
 
     def push(self) -> None:
         """Give the kernel what is due on each link."""
+        if self._relay.pump_due:
+            self._relay.pump(self._loop.now)
         for uplink in self.uplinks:
             if uplink.lane.box or uplink.link.state is not LinkState.READY:
                 uplink.push()

@@ -40,6 +40,7 @@ class Dispatch:
         self.counters = Counters()
         self.transactions: list[tuple[Line, float, int]] | None = None  # request, seconds, reply bytes
         self.wake_at = wake_at  # tick() has nothing to do before; it may then find nothing due
+        self.pump_due = False  # before links are given what is due
         self._frozen = True  # no link, or delayed messages go first
         self._hold_from: float | None = None  # requests read at or after wait for a young delayed message
         self._only: Lane | None = None  # the one READY link, when nothing stands before it
@@ -102,7 +103,9 @@ class Dispatch:
         if client.queued > CLIENT_QUEUE_BYTES or client.issued - client.turn > CLIENT_QUEUE_REQUESTS:
             client.full = True
             self._touch(client)
-        if self._room:
+        if self._room and len(self.ready) > 1:
+            self.pump_due = True  # which of several links each goes to is decided for all of a turn at once
+        elif self._room:
             self.pump(now)
 
     def wants_more(self, client: Client) -> bool:
@@ -140,6 +143,7 @@ class Dispatch:
 
     def pump(self, now: float) -> None:
         """Hand over from the queue what may go; also called when a link has taken what it had refused."""
+        self.pump_due = False
         if self._frozen or not self.ready:
             return
         first = self.ready[0]

@@ -131,6 +131,7 @@ def test_the_old_child_of_a_changed_address_has_gone_before_the_new_one_flushes(
         old.script()
         old.order(release="")
         assert client.line() == b"behind the messages"
+    wait_until(lambda: old.records("-"), 5, "the old peer's note that its link was closed")
     left = max(record.at for record in old.records("-"))
     assert new.records()[0].at >= left  # not even dialed before
     assert not procs.alive(child)

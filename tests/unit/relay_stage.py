@@ -64,6 +64,8 @@ class Stage:
     def says(self, name: str, data: bytes) -> None:
         client = self.clients.setdefault(name, Client(self.limit))
         self.relay.client_data(client, data, self.now)
+        if self.relay.pump_due:
+            self.relay.pump(self.now)
 
     def sent(self, lane: Lane | None = None) -> bytes:
         """Take what goes to the link, as a kernel that takes everything."""
