@@ -13,7 +13,7 @@ from collections import deque
 from lonc.relay import deadlines
 from lonc.relay.client import Client
 from lonc.relay.counters import Counters
-from lonc.relay.lane import LINK_HIGH_WATER, Lane, least_loaded
+from lonc.relay.lane import LINK_HIGH_WATER, Lane
 from lonc.wire.lines import Line, length
 from lonc.wire.words import CON_LOST, ENCRYPT
 
@@ -184,22 +184,36 @@ class Dispatch:
             while lane.parked and lane.open and lane.parked[0][1] < hold_from:
                 self._hand_over(lane, *lane.parked.popleft(), now)
         lanes = [lane for lane in self.ready if lane.open]
+        loads = [lane.load(now - self._spread_after_s) for lane in lanes]
         while queue and lanes and queue[0][1] < hold_from:
             client, asked, number, line = queue.popleft()
-            own = client.bound
+            own = client.bound if client.turn <= client.last else None
             if own is not None and not own.open:
                 client.last = number
                 own.parked.append((client, asked, number, line))
                 continue
-            best = own or least_loaded(lanes, now - self._spread_after_s)
-            self._hand_over(best, client, asked, number, line, now)
-            if not best.open:
-                lanes.remove(best)
+            at = loads.index(min(loads)) if own is None else lanes.index(own)
+            lane = lanes[at]
+            self._hand_over(lane, client, asked, number, line, now)
+            if lane.open:
+                loads[at] += 1
+            else:
+                del lanes[at], loads[at]
 
     def _hand_over(self, lane: Lane, client: Client, asked: float, number: int, line: Line, now: float) -> None:
-        self._unqueue(client, line)
-        if not client.gone:
-            client.lane, client.last = lane, number
+        if type(line) is bytes and not client.full:
+            client.queued -= len(line) + 1
+        else:
+            self._unqueue(client, line)
+        if client.gone:
+            return
+        client.lane, client.last = lane, number
+        if type(line) is bytes and not line.startswith(ENCRYPT):
+            if not lane.in_flight:
+                lane.head_since = now
+            lane.in_flight.append((client, asked, number, line))
+            lane.box.fresh.append(line + b"\n")
+        else:
             lane.hand_over(client, asked, number, line, now)
 
     def _unqueue(self, client: Client, line: Line) -> None:

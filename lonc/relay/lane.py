@@ -14,6 +14,7 @@ from lonc.wire.words import ENCRYPT
 
 # Bytes the kernel has refused to take; beyond, requests wait in the queue, where a lost link cannot cost them.
 LINK_HIGH_WATER = 1 << 20
+STALE = 1 << 30  # added to the load of a link that is slow: it is taken only when all are
 
 
 class Sent(NamedTuple):
@@ -89,6 +90,14 @@ class Lane:
         """Return when the first request in flight was read, None when there is none."""
         return self.in_flight[0][1] if self.in_flight else None
 
+    def load(self, stale_before: float) -> int:
+        """Return how many requests are in flight; more than any window if the oldest was read before that time.
+
+        Then lond is at work on something slow, and answers on one connection in order.
+        """
+        count = len(self.in_flight)
+        return count + STALE if count and self.in_flight[0][1] < stale_before else count
+
     def hand_over(self, client: Client, asked: float, number: int, line: Line, now: float) -> None:
         """Put a request on the link; one to be encrypted is encrypted here, with the key of this link."""
         if not self.in_flight:
@@ -106,22 +115,6 @@ class Lane:
             Queued(*entry[:3], ENCRYPT + self.decrypt(frame) if is_encrypted(entry.line) else frame)
             for entry, frame in zip(entries, frames, strict=True)
         ]
-
-
-def least_loaded(lanes: list[Lane], stale_before: float) -> Lane:
-    """Return the lane with the fewest requests in flight, the first of several; lanes: not empty.
-
-    A lane whose oldest request was read before `stale_before` is only taken when all are like that: lond is
-    at work on something slow there, and answers on one connection in order.
-    """
-    best, least = lanes[0], 1 << 60
-    for lane in lanes:
-        load = len(lane.in_flight)
-        if load and lane.in_flight[0][1] < stale_before:
-            load += 1 << 30
-        if load < least:
-            best, least = lane, load
-    return best
 
 
 def _no_link(_: bytes) -> bytes:
