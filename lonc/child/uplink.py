@@ -314,7 +314,8 @@ class Uplink:
                 case Ready():
                     self.opened += 1
                     self._addresses = []
-                    self._relay.link_ready(self.lane, self.link.encrypt, self.link.decrypt, self._loop.now)
+                    frames = self.link.frames
+                    self._relay.link_ready(self.lane, frames.encode, frames.decode, self._loop.now)
                     self._owner.link_ready(self, event.peer_version)
                 case Lost():
                     self._drop_socket()

@@ -105,6 +105,10 @@ class Lane:
         self.in_flight.append((client, asked, number, remembered(line)))
         self.box.put(self.encrypt(whole(line)[len(ENCRYPT) :]) if is_encrypted(line) else line)
 
+    def forget_key(self) -> None:
+        """Note that the link is gone: its key is of no use to anybody."""
+        self.encrypt = self.decrypt = _no_link
+
     def take_back(self) -> list[Queued]:
         """Take back, in order, the requests of which no byte was taken, as they were asked."""
         frames = self.box.take_back()

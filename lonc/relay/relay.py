@@ -72,8 +72,11 @@ class Relay(Dispatch):
             and data.find(b"\n") == len(data) - 1
             and not client.buffer.partial
             and len(data) <= self._max_line_bytes + 1
-            and not data.startswith(_SPECIAL)
+            and not client.finishing
         ):
+            if data.startswith(_SPECIAL):
+                self._request(client, data[:-1], now)
+                return
             lane, number = self._only, client.issued
             client.issued = number + 1
             if lane is None or len(lane.in_flight) >= lane.window:
@@ -206,7 +209,7 @@ class Relay(Dispatch):
         """The road off the hot path: delayed, encrypted, over-long, logged, out of turn, or unwanted."""
         if line is None:
             self.complaints.append(f"A reply of more than {self._client_buffer_bytes} bytes was dropped")
-        elif head(line, len(_ENC)) == _ENC:
+        elif line.startswith(_ENC) if type(line) is bytes else head(line, len(_ENC)) == _ENC:
             try:
                 line = lane.decrypt(whole(line))
             except CipherError:
@@ -248,6 +251,7 @@ class Relay(Dispatch):
         if lane is self.delayed_lane:
             self.delayed_lane = None
         kept = [entry for entry in lane.take_back() if entry.client is not self.delayed_client]
+        lane.forget_key()
         for client, _, number, _ in lane.in_flight:
             if client is not self.delayed_client:
                 self._lose(client, number)

@@ -218,11 +218,11 @@ class Link:
 
     def encrypt(self, command: bytes) -> bytes:
         """Return the `enc:` line, without newline, for a command without its `encrypt:`. READY only."""
-        return self._frames().encode(command)
+        return self.frames.encode(command)
 
     def decrypt(self, frame: bytes) -> bytes:
         """Return the text of an `enc:` reply. READY only. Raises CipherError when it cannot be decoded."""
-        return self._frames().decode(frame)
+        return self.frames.decode(frame)
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -289,7 +289,9 @@ class Link:
         moved, _ = self.lost(LostReason.EOF, "", now)
         return [moved, Farewell(answer)]
 
-    def _frames(self) -> FrameCipher:
+    @property
+    def frames(self) -> FrameCipher:
+        """Return what codes and decodes frames with the key of this connection. READY only."""
         if self._cipher is None:
             raise LinkProtocolError("there is no key before the link is READY")
         return self._cipher
