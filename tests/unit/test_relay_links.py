@@ -302,3 +302,13 @@ def test_an_idle_link_is_spare_unless_all_others_are_taken_up() -> None:
     third = stage.another()
     assert stage.relay.spare(other, stage.now)
     assert stage.relay.spare(third, stage.now)
+
+
+def test_a_line_in_pieces_goes_to_the_link_that_is_free() -> None:
+    stage = Stage(limit=200_000)
+    other = stage.another()
+    stage.says("a", b"a\n")
+    stage.says("b", b"x" * 70_000)
+    stage.says("b", b"y" * 70_000 + b"\n")
+    assert (stage.sent(), len(stage.sent(other))) == (b"a\n", 140_001)
+    assert stage.clients["b"].queued == 0
