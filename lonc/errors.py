@@ -59,8 +59,8 @@ class StartError(LoncError):
 class AlreadyRunning(StartError):
     """Another daemon holds the place; `holder` is its pid, 0 when unknown."""
 
-    def __init__(self, holder: int, how: str) -> None:
-        super().__init__(f"lonc is already running: {how}")
+    def __init__(self, holder: int, how: str, program: str = "lonc") -> None:
+        super().__init__(f"{program} is already running: {how}")
         self.holder = holder
 
 

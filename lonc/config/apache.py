@@ -41,7 +41,8 @@ def load_config(conf_dir: str) -> Config:
     """Return the checked configuration of conf_dir.
 
     Raises ConfigError with every problem of both files at once: nothing to read, unreadable, unknown
-    `lonc...` names, values of the wrong kind or out of range, no lonHostID, settings that exclude each other.
+    `lonc...` or `lond...` names, values of the wrong kind or out of range, no lonHostID, settings that exclude each
+    other.
     """
     conf_dir = os.path.abspath(conf_dir)
     problems: list[Problem] = []
@@ -98,7 +99,7 @@ def _read_lines(path: str, data: bytes, given: dict[str, Given], problems: list[
         name, word = words[1], words[2] if len(words) > 2 else ""
         setting = BY_NAME.get(name)
         if setting is None:
-            if name.startswith("lonc"):
+            if name.startswith(("lonc", "lond")):
                 problems.append(Problem(path, number, _unknown(name, word)))
             continue  # another program's setting
         try:
@@ -111,7 +112,7 @@ def _read_lines(path: str, data: bytes, given: dict[str, Given], problems: list[
 def _unknown(name: str, word: str) -> str:
     import difflib  # here: a start without mistakes does not need it
 
-    ours = [setting.name for setting in SETTINGS if setting.name.startswith("lonc")]
+    ours = [setting.name for setting in SETTINGS if setting.name.startswith(("lonc", "lond"))]
     # Compared without case: the case is what people get wrong most.
     folded = {known.lower(): known for known in ours}
     close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)

@@ -96,6 +96,23 @@ class Config:
     client_buffer_bytes: int
     max_clients: int
     keepalive_s: float
+    # Those of the server, lond.
+    load_limit: float
+    user_load_limit: float
+    expire_s: float
+    listen: str
+    store: str
+    idle_workers: int
+    max_workers: int
+    worker_links: int
+    server_init_timeout_s: float
+    pong_timeout_s: float
+    regexp_timeout_s: float
+    babysit_s: float
+    rogue_cpu_s: float
+    server_stop_timeout_s: float
+    server_keepalive_s: float
+    max_command_bytes: int
     # Not settings: what was read, and what of it has no effect.
     sources: tuple[str, ...] = ()
     given: int = 0
@@ -140,6 +157,30 @@ class Config:
     def errors_path(self) -> str:
         """Where stderr goes when nobody redirected it; the watchdog uses the same name."""
         return os.path.join(self.logs_dir, "lonc_errors")
+
+    def server_path(self, suffix: str) -> str:
+        """Return a file of lond's in logs/; suffix: `.log`, `.pid`, `.lock`, `.scoreboard` or `_errors`."""
+        return os.path.join(self.logs_dir, "lond" + suffix)
+
+    @property
+    def server_status_path(self) -> str:
+        """The status file of lond (lond.md 1)."""
+        return os.path.join(self.doc_root, "lon-status", "londstatus.txt")
+
+    @property
+    def keys_path(self) -> str:
+        """The keys that seal delayed messages of `encrypt:` commands; made on first use, mode 0600."""
+        return os.path.join(self.logs_dir, "lonc.keys")
+
+    @property
+    def resources_dir(self) -> str:
+        """The root of the resources that servers copy from each other."""
+        return os.path.join(self.doc_root, "res")
+
+    @property
+    def tmp_dir(self) -> str:
+        """Where lond keeps what `tmpput` brings."""
+        return os.path.join(self.daemons_dir, "tmp")
 
     @property
     def status_path(self) -> str:

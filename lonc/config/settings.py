@@ -19,7 +19,9 @@ Value = str | int | float | bool | tuple[str, ...]
 # Bounded lengths: no setting needs more, and int() of a very long word is an error of its own.
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _NUMBER = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})", re.ASCII)
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", re.ASCII)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?", re.ASCII)
+DAY_S: Final = 86400
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds", "bytes": "bytes"}
 
 
@@ -125,6 +127,15 @@ def _parse_users(_setting: Setting, word: str) -> Value:
     return names if all(_USER.fullmatch(name) for name in names) else _refuse(word)
 
 
+def _parse_store(_setting: Setting, word: str) -> Value:
+    known = word in ("sqlite", "gdbm") or word.startswith(("postgresql://", "postgres://"))
+    return word if known else _refuse(word)
+
+
+def _parse_address(_setting: Setting, word: str) -> Value:
+    return word if word == "*" or _ADDRESS.fullmatch(word) else _refuse(word)
+
+
 def _range(kind: str) -> Callable[[Setting], str]:
     def text(setting: Setting) -> str:
         unit = f" of {_UNITS[setting.unit]}" if setting.unit else ""
@@ -144,12 +155,18 @@ PATH = Kind(_parse_path, _says("a path without blanks or control characters"))
 TEXT = Kind(_parse_text, _says("any word"))
 ID = Kind(_parse_id, _says(ID_ALLOWED))
 USER = Kind(_parse_user, _says("the name of a user"))
+STORE = Kind(_parse_store, _says("sqlite, gdbm, or an address that begins postgresql://"))
+ADDRESS = Kind(_parse_address, _says("an IPv4 or IPv6 address of this machine, or * for all"))
 USERS = Kind(_parse_users, _says("names of users with commas and no blanks between them, or nothing"))
 
 
 def _seconds(name: str, field: str, default: float, low: float, high: float, meaning: str,
              needs: tuple[str, ...] = ()) -> Setting:  # fmt: skip
     return Setting(name, field, NUMBER, float(default), meaning, "s", low, high, needs)
+
+
+def _number(name: str, field: str, default: float, low: float, high: float, meaning: str) -> Setting:
+    return Setting(name, field, NUMBER, float(default), meaning, "", low, high)
 
 
 def _count(name: str, field: str, default: int, low: int, high: int, meaning: str,
@@ -160,8 +177,6 @@ def _count(name: str, field: str, default: int, low: int, high: int, meaning: st
 def _switch(name: str, field: str, default: bool, meaning: str) -> Setting:
     return Setting(name, field, SWITCH, default, meaning)
 
-
-DAY_S = 86400
 
 ORIGINAL: Final = (
     Setting("lonHostID", "host_id", ID, None, "id of this server; must be given"),
@@ -176,6 +191,9 @@ ORIGINAL: Final = (
     Setting("lonSysEMail", "sys_mail", TEXT, "", "who is told as well"),
     Setting("lonRole", "role", TEXT, "", "library or access"),
     Setting("lonDefDomain", "default_domain", TEXT, "", "default domain"),
+    _number("lonLoadLim", "load_limit", 2.0, 0.01, 1000, "load that counts as full (the server's)"),
+    _number("lonUserLoadLim", "user_load_limit", 0, 0, 1e6, "sessions that count as full; 0: no limit (likewise)"),
+    _seconds("lonExpire", "expire_s", DAY_S, 0, 3650 * DAY_S, "disuse after which a copy is dropped (likewise)"),
 )
 
 OURS: Final = (
@@ -219,5 +237,23 @@ OURS: Final = (
     _seconds("loncLinkKeepalive", "keepalive_s", 60, 1, DAY_S, "within this a dead link is found"),
 )  # fmt: skip
 
-SETTINGS: Final = ORIGINAL + OURS
+SERVER: Final = (
+    Setting("londListen", "listen", ADDRESS, "*", "address that lond listens on"),
+    Setting("londStore", "store", STORE, "sqlite", "where lond keeps users' data"),
+    _count("londIdleWorkers", "idle_workers", 2, 1, 1000, "workers without a link that are kept ready"),
+    _count("londMaxWorkers", "max_workers", 256, 2, 10000, "workers at most, so links served at once"),
+    _count("londWorkerLinks", "worker_links", 1000, 0, 1000000,
+           "links after which a worker is replaced; 0: no limit, 1: the original"),
+    _seconds("londInitTimeout", "server_init_timeout_s", 60, 0.1, 3600, "limit of a client's opening dialogue"),
+    _seconds("londPongTimeout", "pong_timeout_s", 10, 0.1, 300, "limit of asking a client back"),
+    _seconds("londRegexpTimeout", "regexp_timeout_s", 5, 0.01, 300, "limit of matching one dump's expression"),
+    _seconds("londBabysit", "babysit_s", 30, 0.1, 3600, "time between looks at the workers"),
+    _seconds("londRogueCpu", "rogue_cpu_s", 600, 0.1, DAY_S,
+             "CPU time without a sign of life that makes a worker a rogue"),
+    _seconds("londStopTimeout", "server_stop_timeout_s", 10, 1, 600, "time workers have to finish their work"),
+    _seconds("londLinkKeepalive", "server_keepalive_s", 60, 1, DAY_S, "within this a dead client is found"),
+    _count("londMaxCommand", "max_command_bytes", 16777216, 1024, 1 << 30, "longest command", "bytes"),
+)  # fmt: skip
+
+SETTINGS: Final = ORIGINAL + OURS + SERVER
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

@@ -108,7 +108,7 @@ def ensure_stdio() -> None:
 
 
 def start_detached(
-    run: Callable[[Readiness], int], *, errors_path: str, wait_s: float = STARTER_WAIT_S
+    run: Callable[[Readiness], int], *, errors_path: str, wait_s: float = STARTER_WAIT_S, program: str = "lonc"
 ) -> int:
     """Run `run` in a daemon and return the starter's exit code, with the reason of a failure on stderr.
 
@@ -117,6 +117,7 @@ def start_detached(
     daemon's exit code (FAILED when that is 0). It returns FAILED too when the daemon dies without a word or
     says nothing for wait_s seconds; it never waits longer.
     errors_path: where the daemon's stderr goes unless it is a regular file already (the watchdog's).
+    program: how it is called in what is told.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
@@ -125,11 +126,11 @@ def start_detached(
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _daemon(run, Readiness(writer), writer, errors_path)  # never returns
+        _daemon(run, Readiness(writer), writer, errors_path, program)  # never returns
     signals.restore(mask)
     os.close(writer)
     try:
-        return _await_report(pid, reader, wait_s)
+        return _await_report(pid, reader, wait_s, program)
     finally:
         os.close(reader)
 
@@ -154,7 +155,9 @@ def forbid_dumps() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def _daemon(run: Callable[[Readiness], int], ready: Readiness, pipe: int, errors_path: str) -> None:
+def _daemon(
+    run: Callable[[Readiness], int], ready: Readiness, pipe: int, errors_path: str, program: str
+) -> None:
     code: int = ExitCode.CRASHED
     try:
         os.setsid()
@@ -167,7 +170,7 @@ def _daemon(run: Callable[[Readiness], int], ready: Readiness, pipe: int, errors
     except LoncError as error:
         code = ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
         if ready.told:
-            say(f"lonc: {error}")
+            say(f"{program}: {error}")
         ready(str(error))
     except ImportError as error:
         code = ExitCode.FAILED
@@ -223,7 +226,7 @@ def _keep_errors(path: str) -> None:
     os.close(fd)
 
 
-def _await_report(pid: int, reader: int, wait_s: float) -> int:
+def _await_report(pid: int, reader: int, wait_s: float, program: str) -> int:
     """Wait for the daemon's word, its death or the limit; see start_detached."""
     give_up = time.monotonic() + wait_s
     poll = select.poll()
@@ -241,23 +244,23 @@ def _await_report(pid: int, reader: int, wait_s: float) -> int:
         elif status is not None:
             break  # dead, and nothing was left in the pipe: a child of it may hold the pipe open
         elif time.monotonic() >= give_up:
-            say(f"lonc: process {pid} has not said for {wait_s:g} s whether it runs; it was left alone")
+            say(f"{program}: process {pid} has not said for {wait_s:g} s whether it runs; it was left alone")
             return ExitCode.FAILED
         if status is None:
             status = _reap(pid)
     if status is None:
         status = _await_end(pid)
-    return _explain(report, status)
+    return _explain(report, status, program)
 
 
-def _explain(report: bytes, status: int | None) -> int:
+def _explain(report: bytes, status: int | None, program: str) -> int:
     code = ExitCode.FAILED if status is None else os.waitstatus_to_exitcode(status)
     if report:
-        say(f"lonc: {report[1:].decode('utf-8', 'surrogateescape')}")
+        say(f"{program}: {report[1:].decode('utf-8', 'surrogateescape')}")
     elif code < 0:
-        say(f"lonc: the daemon was killed by signal {-code} while it started")
+        say(f"{program}: the daemon was killed by signal {-code} while it started")
     else:
-        say(f"lonc: the daemon died without a word while it started (exit code {code})")
+        say(f"{program}: the daemon died without a word while it started (exit code {code})")
     return code if code > 0 else ExitCode.FAILED
 
 

@@ -29,7 +29,7 @@ _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 _GONE_WAIT_S = 2.0
 _PF_EXITING = 0x4  # include/linux/sched.h
 _KILL_BIT = 1 << 8  # of SIGKILL, which is 9
-_NAMES = ("lonc", "loncnew")
+_NAMES = ("lonc", "loncnew")  # of the originals of lonc; lond has one name
 _INTERPRETER = re.compile(r"(?:perl|python|sh|bash|dash|ksh|env)[0-9.]*")
 
 
@@ -200,10 +200,16 @@ def _refuse_or_wait(path: str, files: Files, give_up: float) -> None:
     recorded = read_pid(files, path)
     holder = lock_holder(path, files) or recorded
     if holder and is_alive(holder):
-        raise AlreadyRunning(holder, f"process {holder} holds {path}")
+        raise AlreadyRunning(holder, f"process {holder} holds {path}", _program_of(path))
     if time.monotonic() >= give_up:
-        raise AlreadyRunning(0, f"something holds {path}, but process {recorded} named in it is gone")
+        how = f"something holds {path}, but process {recorded} named in it is gone"
+        raise AlreadyRunning(0, how, _program_of(path))
     time.sleep(0.01)
+
+
+def _program_of(path: str) -> str:
+    """Return whose lock this is: `lonc` for `.../lonc.lock`."""
+    return os.path.basename(path).partition(".")[0]
 
 
 def is_alive(pid: int) -> bool:
@@ -265,10 +271,11 @@ def remove_pid_file(files: Files, path: str, pid: int) -> bool:
     return True
 
 
-def foreign_holder(files: Files, pid_path: str) -> int:
+def foreign_holder(files: Files, pid_path: str, names: tuple[str, ...] = _NAMES) -> int:
     """Return the pid of a living original named in the pid file, else 0; call it with the lock held.
 
-    Since ours always has the lock, whatever lives under that pid and is named lonc or loncnew is an original
+    names: what the originals are called. Since ours always has the lock, whatever lives under that pid and has
+    such a name is an original
     (or one of ours whose lock file was removed by hand). A stale pid, one that belongs to another program by
     now, and one of our own starts are no obstacle.
     """
@@ -282,15 +289,15 @@ def foreign_holder(files: Files, pid_path: str) -> int:
         if process.status() == psutil.STATUS_ZOMBIE:
             return 0
         words, short = process.cmdline(), process.name()
-        if _is_our_starter(process, words):
+        if _is_our_starter(process, words, names):
             return 0
     except (psutil.Error, OSError, ValueError):
         return 0  # gone, or another user's behind hidepid: not the daemon's user, so no daemon of ours
-    return pid if _names_lonc(words, short) else 0
+    return pid if _is_named(words, short, names) else 0
 
 
-def _names_lonc(words: list[str], short: str) -> bool:
-    """Return whether a command line (or a title in its place) or the kernel's short name says lonc.
+def _is_named(words: list[str], short: str, names: tuple[str, ...]) -> bool:
+    """Return whether a command line (or a title in its place) or the kernel's short name is one of names.
 
     Only the program or an interpreter's script counts: an editor of the file `lonc` is a stranger.
     """
@@ -299,7 +306,7 @@ def _names_lonc(words: list[str], short: str) -> bool:
         named.append(_program(words[0]))
         if _INTERPRETER.fullmatch(_program(words[0])):
             named += [_program(word) for word in words[1:] if not word.startswith("-")][:1]
-    return any(name in _NAMES for name in named)
+    return any(name in names for name in named)
 
 
 def _program(word: str) -> str:
@@ -308,7 +315,7 @@ def _program(word: str) -> str:
     return os.path.basename(first).rstrip(":")
 
 
-def _is_our_starter(process: object, words: list[str]) -> bool:
+def _is_our_starter(process: object, words: list[str], names: tuple[str, ...]) -> bool:
     """Return whether a process is another start of this very program, about to find the lock taken.
 
     In a container pids come back the same at each start, so a stale pid may well be such a one's.
@@ -319,7 +326,7 @@ def _is_our_starter(process: object, words: list[str]) -> bool:
     if not words or not _program(words[0]).startswith("python"):
         return False
     script = next((word for word in words[1:] if not word.startswith("-")), "")
-    if os.path.basename(script) not in _NAMES:
+    if os.path.basename(script) not in names:
         return False
     path = os.path.join(process.cwd(), script) if not os.path.isabs(script) else script
     return os.path.realpath(path) == os.path.realpath(sys.argv[0])

@@ -1,6 +1,6 @@
 """Owns the status file: who writes what when USR1 asks for it (spec files.md 5).
 
-    LONC status <time> - parent <pid>
+    LONC status <time> - parent <pid>         LOND in that of the server
     <empty line>
     <pid> TAB PARENT TAB <status> TAB <last log line>
     <pid> TAB <peer> TAB <status> TAB <last log line>
@@ -43,13 +43,13 @@ class ProcessLine:
 
 
 def start_report(
-    path: str, line: ProcessLine, *, files: Files, clock: Clock, more: Sequence[str] = ()
+    path: str, line: ProcessLine, *, files: Files, clock: Clock, more: Sequence[str] = (), program: str = "LONC"
 ) -> str:
     """Empty the status file and write its head and the parent's block; return why it could not be, else "".
 
     more: further lines of the parent's block. A missing directory is no error (it gives "").
     """
-    head = f"LONC status {ctime(clock.wall())} - parent {line.pid}\n\n"
+    head = f"{program} status {ctime(clock.wall())} - parent {line.pid}\n\n"
     return _write(files, path, head + _block(line, more), os.O_CREAT, empty=True)
 
 

@@ -1,4 +1,4 @@
-"""Owns the title of a process in the process table, and the kernel's short name, which is always `lonc`.
+"""Owns the title of a process in the process table, and the kernel's short name: what stands before the colon.
 
 Administrators use `pgrep lonc`, the watchdog `killall lonc` (spec files.md 6): both read the short name
 (/proc/PID/comm). setproctitle sets the short name to the beginning of the title as well, so it is put back
@@ -16,14 +16,15 @@ from lonc.system.shown import printable
 _LIBRARY = "setproctitle"
 _INSIDE = f"{_LIBRARY}._{_LIBRARY}"  # the part of it that does the work
 
-SHORT_NAME = "lonc"
+SHORT_NAME_LIMIT = 15  # bytes; the kernel keeps no more
 TITLE_LIMIT = 120  # characters
 
 
 def set_title(text: str) -> bool:
     """Show text as the title of this process; return whether it is shown now.
 
-    Unprintable characters become escapes, what is longer than TITLE_LIMIT is cut. Never raises: where the
+    text: `lonc: what it does`; the program's name before the colon becomes the short name. Unprintable characters
+    become escapes, what is longer than TITLE_LIMIT is cut. Never raises: where the
     library is missing or does not work here, the process goes on with the title it has, and False says so.
     Nothing of a request may be in text (P30).
     """
@@ -31,7 +32,7 @@ def set_title(text: str) -> bool:
     try:
         library = _library()
         library.setproctitle(title)
-        library.setthreadtitle(SHORT_NAME)
+        library.setthreadtitle(title.partition(":")[0][:SHORT_NAME_LIMIT])
         return bool(library.getproctitle() == title)
     except (ImportError, OSError, ValueError, RuntimeError, AttributeError):
         return False

@@ -20,7 +20,7 @@ from lonc.config import (
 )
 from lonc.config.apache import READ_LIMIT
 from lonc.config.sample import settings_text
-from lonc.config.settings import NUMBER, ORIGINAL, OURS, SWITCH, WHOLE
+from lonc.config.settings import NUMBER, ORIGINAL, OURS, SERVER, SWITCH, WHOLE
 from lonc.errors import ConfigError
 
 SAMPLE = Path(__file__).parents[2] / "etc" / "sample"
@@ -105,7 +105,7 @@ def test_only_perlsetvar_lines_count(tmp_path: Path) -> None:
     loncGrace wrong
     PerlSetVar
     PerlSetVar lonOther whatever
-    PerlSetVar londNew 1
+    PerlSetVar lonNew 1
     PerlSetVar LONCGRACE 1
     </Location>
     """
@@ -150,7 +150,10 @@ def test_case_of_a_name_is_told(tmp_path: Path) -> None:
     assert told.endswith("etc/sample/loncapa.conf lists all settings")
 
 
-@pytest.mark.parametrize("setting", [one for one in OURS if one.kind in (NUMBER, WHOLE)], ids=lambda one: one.name)
+NUMBERS = [one for one in OURS + SERVER if one.kind in (NUMBER, WHOLE)]
+
+
+@pytest.mark.parametrize("setting", NUMBERS, ids=lambda one: one.name)
 def test_ranges_hold_at_both_ends(setting: Setting) -> None:
     step = 0.001 if setting.kind is NUMBER else 1
     for inside in (setting.low, setting.high):
@@ -278,7 +281,7 @@ def test_valid_ids() -> None:
 def test_sample_lists_every_setting_with_its_default() -> None:
     text = (SAMPLE / "loncapa.conf").read_text()
     lines = text.splitlines()
-    for setting in OURS:
+    for setting in OURS + SERVER:
         at = lines.index(f"#PerlSetVar {setting.name} {setting.default_text()}".rstrip())
         assert setting.meaning in lines[at - 1]
         assert setting.allowed() in lines[at - 1]
@@ -290,6 +293,6 @@ def test_sample_lists_every_setting_with_its_default() -> None:
 
 def test_sample_uncommented_is_the_default(tmp_path: Path) -> None:
     text = (SAMPLE / "loncapa.conf").read_text().replace("\n#PerlSetVar", "\nPerlSetVar")
-    assert load(tmp_path, text).given == len(OURS) + 1
-    plain = dataclasses.replace(load(tmp_path, ""), given=len(OURS) + 1)
+    assert load(tmp_path, text).given == len(OURS + SERVER) + 1
+    plain = dataclasses.replace(load(tmp_path, ""), given=len(OURS + SERVER) + 1)
     assert load(tmp_path, text) == plain

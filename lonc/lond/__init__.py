@@ -1,0 +1,1 @@
+"""The server: the other end of lonc's links, with the users' data behind it (lond.md)."""
