@@ -41,8 +41,8 @@ def load_config(conf_dir: str) -> Config:
     """Return the checked configuration of conf_dir.
 
     Raises ConfigError with every problem of both files at once: nothing to read, unreadable, unknown
-    `lonc...` or `lond...` names, values of the wrong kind or out of range, no lonHostID, settings that exclude each
-    other.
+    `lonc...` or `lond...` names, values of the wrong kind or out of range, no lonHostID, settings that exclude
+    each other.
     """
     conf_dir = os.path.abspath(conf_dir)
     problems: list[Problem] = []
