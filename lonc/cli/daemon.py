@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import pwd
 import sys
 from collections.abc import Sequence
 
 from lonc import __version__
 from lonc.config import ENV_CONF_DIR, SETTINGS, Config, find_conf_dir, load_config, load_hosts
-from lonc.errors import AlreadyRunning, ConfigError, ExitCode, LoncError, StartError
+from lonc.errors import AlreadyRunning, ConfigError, ExitCode, LoncError
 from lonc.system import signals
 from lonc.system.daemonize import (
     Readiness,
@@ -30,7 +29,7 @@ from lonc.system.daemonize import (
 )
 from lonc.system.files import SystemFiles
 from lonc.system.lock import is_alive, lock_holder
-from lonc.system.mail import send_mail
+from lonc.system.user import require_user, user_id
 
 _EPILOG = f"""\
 exit codes: 0 started (or checked, or ended as ordered), 1 cannot start, 2 configuration unusable.
@@ -82,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         return _resume(conf_dir, options, own)
     signals.reset_inherited()
     config = load_config(conf_dir)
-    require_user(config)
+    require_user(config, "lonc")
     require_alone(config)
     table = load_hosts(config)
 
@@ -154,32 +153,6 @@ def _surroundings(config: Config) -> list[str]:
     if user_id(config.user) is None:
         found.append(f"loncUser {config.user} is no user of this machine")
     return found
-
-
-def user_id(name: str) -> int | None:
-    """Return the user id of a name, or of a number as containers use it; None when there is none."""
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return int(name) if name.isdecimal() else None
-
-
-def require_user(config: Config) -> None:
-    """Return when we run as loncUser; else send the mail `LON: User ID mismatch` and raise StartError."""
-    wanted = user_id(config.user)
-    if wanted is not None and wanted == os.getuid() == os.geteuid():
-        return
-    unknown = "" if wanted is not None else f" (there is no user {config.user} on this machine)"
-    text = f"User ID mismatch. lonc must be run as user {config.user}, not as {_own_name()}{unknown}"
-    send_mail((config.admin_mail, config.sys_mail), "LON: User ID mismatch", text)
-    raise StartError(text)
-
-
-def _own_name() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"user id {os.geteuid()}"
 
 
 def require_alone(config: Config) -> None:

@@ -17,13 +17,13 @@ from collections.abc import Callable
 from lonc import peers
 from lonc.errors import ExitCode
 from lonc.parent import restart
-from lonc.parent.check import Check
 from lonc.parent.errands import Errands
 from lonc.parent.house import House
 from lonc.parent.perform import Performer
 from lonc.parent.tables import read_table_again
 from lonc.peers import State
 from lonc.system import status, titles
+from lonc.system.check import Check
 from lonc.system.clock import ctime
 from lonc.system.logs import Severity
 

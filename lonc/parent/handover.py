@@ -7,18 +7,13 @@ descriptor is checked for kind and name by whoever takes it over (promises.md 3,
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
-import stat
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lonc.errors import StartError
-
-NOTES_LIMIT = 16 << 20
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+from lonc.system.sealed import read_sealed, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +53,7 @@ class Notes:
 
 def write_notes(notes: Notes) -> int:
     """Return an inheritable, sealed memfd that holds the notes. Raises OSError, also for more than can be read."""
-    data = json.dumps(asdict(notes)).encode()
-    if len(data) > NOTES_LIMIT:
-        raise OSError(errno.EFBIG, "the hand-over is too large")
-    fd = os.memfd_create("lonc-handover", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        os.set_inheritable(fd, True)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+    return write_sealed("lonc-handover", json.dumps(asdict(notes)).encode())
 
 
 def read_notes(fd: int) -> Notes:
@@ -83,7 +66,7 @@ def read_notes(fd: int) -> Notes:
 def peek_notes(fd: int) -> Notes:
     """Return what read_notes would, and leave fd open."""
     try:
-        data = _read_sealed(fd)
+        data = read_sealed(fd)
     except OSError as error:
         raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
     try:
@@ -93,15 +76,6 @@ def peek_notes(fd: int) -> Notes:
     if notes.pid != os.getpid():
         raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
     return notes
-
-
-def _read_sealed(fd: int) -> bytes:
-    facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_size > NOTES_LIMIT:
-        raise OSError(0, "not a file of this daemon")
-    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:  # only a memfd can have seals at all
-        raise OSError(0, "not sealed")
-    return os.pread(fd, NOTES_LIMIT, 0)
 
 
 def _parse(raw: dict[str, object]) -> Notes:
@@ -142,12 +116,3 @@ def _whole(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError("a number expected")
     return value
-
-
-def is_pipe_end(fd: int, access: int) -> bool:
-    """Return whether fd is an end of a pipe for this access (os.O_RDONLY or os.O_WRONLY)."""
-    try:
-        right_way = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == access
-        return stat.S_ISFIFO(os.fstat(fd).st_mode) and right_way
-    except OSError:
-        return False

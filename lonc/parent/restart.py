@@ -11,8 +11,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from lonc.config.plain import settings_of
 from lonc.errors import StartError
-from lonc.parent.former import settings_of
 from lonc.parent.handover import Notes, PeerNote, write_notes
 from lonc.parent.house import House
 from lonc.system import signals

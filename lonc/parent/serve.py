@@ -19,7 +19,7 @@ from lonc.errors import AlreadyRunning, ExitCode, LoncError, StartError
 from lonc.loop import Loop
 from lonc.parent.birth import tell_abnormal_exit, warm_up
 from lonc.parent.flock import Flock
-from lonc.parent.handover import Notes, PeerNote, is_pipe_end, read_notes
+from lonc.parent.handover import Notes, PeerNote, read_notes
 from lonc.parent.house import House
 from lonc.parent.ledger import Ledger
 from lonc.parent.listeners import Listeners, close_quietly
@@ -30,6 +30,7 @@ from lonc.system.daemonize import Start
 from lonc.system.files import SystemFiles
 from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
 from lonc.system.logs import Log, Severity
+from lonc.system.sealed import is_pipe_end
 
 RunChild = Callable[[ChildContext], int]
 

@@ -27,8 +27,8 @@ from lonc.child import ChildContext
 from lonc.config import load_config, load_hosts
 from lonc.errors import ExitCode, LoncError
 from lonc.loop import Loop
-from lonc.parent import check, serve, watchman
-from lonc.system import signals
+from lonc.parent import serve, watchman
+from lonc.system import check, signals
 from lonc.system.daemonize import Start
 from lonc.system.scoreboard import ChildRecord
 from lonc.system.titles import set_title

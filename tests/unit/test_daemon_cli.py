@@ -18,6 +18,7 @@ import lonc.cli.daemon as cli
 from lonc import __version__
 from lonc.config import SETTINGS, load_config
 from lonc.errors import StartError
+from lonc.system import user
 from lonc.system.files import SystemFiles
 from lonc.system.lock import DaemonLock
 
@@ -287,18 +288,18 @@ def test_the_wrong_user_is_mailed_about(place: Place, monkeypatch: pytest.Monkey
     with open(place.root / "loncapa.conf", "a") as file:
         file.write("PerlSetVar loncUser daemon\nPerlSetVar lonAdmEMail a@b\nPerlSetVar lonSysEMail c@d\n")
     sent: list[tuple[object, ...]] = []
-    monkeypatch.setattr(cli, "send_mail", lambda *args: sent.append(args))
+    monkeypatch.setattr(user, "send_mail", lambda *args: sent.append(args))
     with pytest.raises(StartError):
-        cli.require_user(load_config(str(place.root)))
+        user.require_user(load_config(str(place.root)), "lonc")
     ((to, subject, text),) = sent
     assert (to, subject) == (("a@b", "c@d"), "LON: User ID mismatch")
     assert "must be run as user daemon" in str(text)
 
 
 def test_a_user_may_be_a_number() -> None:
-    assert cli.user_id("12345") == 12345
-    assert cli.user_id(ME) == os.geteuid()
-    assert cli.user_id("no-such_user") is None
+    assert user.user_id("12345") == 12345
+    assert user.user_id(ME) == os.geteuid()
+    assert user.user_id("no-such_user") is None
 
 
 def test_check_says_what_it_checked(place: Place) -> None:

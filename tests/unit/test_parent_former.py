@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from lonc.config import Config, Host, load_config
+from lonc.config.plain import config_of, settings_of
 from lonc.errors import ConfigError
-from lonc.parent.former import config_of, load_or_keep, settings_of
+from lonc.parent.former import load_or_keep
 from lonc.parent.handover import Notes, write_notes
 
 HOSTS = (("msul1", "msu", "library", "a.example", "127.0.0.1"),)

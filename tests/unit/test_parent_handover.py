@@ -9,7 +9,8 @@ import os
 import pytest
 
 from lonc.errors import StartError
-from lonc.parent.handover import Notes, PeerNote, is_pipe_end, peek_notes, read_notes, write_notes
+from lonc.parent.handover import Notes, PeerNote, peek_notes, read_notes, write_notes
+from lonc.system.sealed import is_pipe_end
 
 NOTES = Notes(
     pid=os.getpid(),
@@ -43,7 +44,7 @@ def test_notes_of_a_release_that_carried_no_configuration_are_read(monkeypatch: 
 
 
 def test_more_than_can_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lonc.parent.handover.NOTES_LIMIT", 100)
+    monkeypatch.setattr("lonc.system.sealed.SEALED_LIMIT", 100)
     with pytest.raises(OSError, match="too large"):
         write_notes(NOTES)
 

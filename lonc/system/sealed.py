@@ -1,0 +1,50 @@
+"""What one self of a daemon leaves to the next over exec: bytes in a sealed memfd, and the ends of pipes.
+
+Nothing of it is trusted by itself: a descriptor's number stands on the command line, so it is checked for kind,
+owner and seals before a byte of it is believed (promises.md 3, forged hand-over).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+
+SEALED_LIMIT = 16 << 20  # bytes
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def write_sealed(name: str, data: bytes) -> int:
+    """Return an inheritable, sealed memfd that holds data. Raises OSError, also for more than can be read."""
+    if len(data) > SEALED_LIMIT:
+        raise OSError(errno.EFBIG, "the hand-over is too large")
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        os.set_inheritable(fd, True)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_sealed(fd: int) -> bytes:
+    """Return what write_sealed has put into fd, which stays open. Raises OSError for anything else."""
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_size > SEALED_LIMIT:
+        raise OSError(0, "not a file of this daemon")
+    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:  # only a memfd can have seals at all
+        raise OSError(0, "not sealed")
+    return os.pread(fd, SEALED_LIMIT, 0)
+
+
+def is_pipe_end(fd: int, access: int) -> bool:
+    """Return whether fd is an end of a pipe for this access (os.O_RDONLY or os.O_WRONLY)."""
+    try:
+        right_way = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == access
+        return stat.S_ISFIFO(os.fstat(fd).st_mode) and right_way
+    except OSError:
+        return False
