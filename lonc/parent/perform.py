@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 
 from lonc import peers
 from lonc.child import ChildContext
-from lonc.parent.birth import fork_child
 from lonc.parent.house import House
 from lonc.parent.watchman import Watchman
 from lonc.peers import Fact, Order, State
+from lonc.system.forking import fork_child
 from lonc.system.logs import Severity
 
 _SIGNALS = {Order.END: signal.SIGTERM, Order.DIE: signal.SIGKILL, Order.REPORT: signal.SIGUSR1}

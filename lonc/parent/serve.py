@@ -17,7 +17,7 @@ from lonc import child
 from lonc.child import ChildContext
 from lonc.errors import AlreadyRunning, ExitCode, LoncError, StartError
 from lonc.loop import Loop
-from lonc.parent.birth import tell_abnormal_exit, warm_up
+from lonc.parent.birth import warm_up
 from lonc.parent.flock import Flock
 from lonc.parent.handover import Notes, PeerNote, read_notes
 from lonc.parent.house import House
@@ -28,6 +28,7 @@ from lonc.system import signals
 from lonc.system.clock import SystemClock
 from lonc.system.daemonize import Start
 from lonc.system.files import SystemFiles
+from lonc.system.forking import tell_abnormal_exit
 from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
 from lonc.system.logs import Log, Severity
 from lonc.system.sealed import is_pipe_end

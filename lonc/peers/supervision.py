@@ -47,6 +47,8 @@ class Rules:
 
     on_demand: a peer rests without a child until a client knocks, and again when its child ended as idle or was
     told to make room. A child that ended otherwise is replaced as always, and may leave as idle later.
+    restart_min_s: between two starts of one peer, at the least. ended_min_s: the same after an orderly end (None:
+    restart_min_s); 0.0 for workers that are replaced when they have served their share.
     """
 
     max_attempts: int = 5
@@ -55,6 +57,7 @@ class Rules:
     stable_after_s: float = 300.0
     stop_timeout_s: float = 10.0
     on_demand: bool = False
+    ended_min_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -276,6 +279,7 @@ class Peers:
             Step.FRESH: self._fresh,
             Step.LATER: self._later,
             Step.SOON: self._soon,
+            Step.NEXT: self._next,
             Step.NO_FORK_PAUSE: self._pause,
             Step.WANT: self._want,
             Step.UNWANT: self._unwant,
@@ -313,8 +317,16 @@ class Peers:
 
     def _soon(self, peer: Peer, move: _Move) -> None:
         """The pause is over, but no call makes one peer start more often than every restart_min_s."""
+        self._at_least(self.rules.restart_min_s, peer, move)
+
+    def _next(self, peer: Peer, move: _Move) -> None:
+        """It ended in order: what it was for may have been done sooner than that."""
+        least = self.rules.ended_min_s
+        self._at_least(self.rules.restart_min_s if least is None else least, peer, move)
+
+    def _at_least(self, pause_s: float, peer: Peer, move: _Move) -> None:
         peer.limited = peer.held = False
-        self._set(peer, "start_at", max(move.now, peer.last_start + self.rules.restart_min_s))
+        self._set(peer, "start_at", max(move.now, peer.last_start + pause_s))
 
     def _pause(self, peer: Peer, move: _Move) -> None:
         self._set(peer, "start_at", move.now + FORK_PAUSE_S)

@@ -225,6 +225,7 @@ class Step(Enum):
     FRESH = auto()  # attempts to 0
     LATER = auto()  # next start: throttled, and held to FORKS_PER_S with those of all others
     SOON = auto()  # next start: as early as restart_min_s allows
+    NEXT = auto()  # next start: as early as ended_min_s allows
     NO_FORK_PAUSE = auto()
     WANT = auto()
     UNWANT = auto()
@@ -251,7 +252,7 @@ TABLE: dict[tuple[State, Sign], tuple[State | None, tuple[Step, ...]]] = {
     (S.STARTING, G.REMOVE): (None, (Step.UNLISTEN, Step.FORGET)),
     (S.UP, G.DIED): (S.BACKOFF, (Step.COUNT, Step.LATER)),
     (S.UP, G.SPENT): (S.GIVEN_UP, (Step.UNLISTEN, Step.SAY_SKIPPED)),
-    (S.UP, G.ENDED): (S.BACKOFF, (Step.SOON,)),
+    (S.UP, G.ENDED): (S.BACKOFF, (Step.NEXT,)),
     (S.UP, G.IDLED): (S.WANTED, _REST),
     (S.UP, G.DUE): (S.UP, (Step.KILL,)),  # the end of a stuck child, after its dump
     (S.UP, G.CALL): (S.UP, (Step.FRESH, Step.REPORT)),

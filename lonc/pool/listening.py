@@ -22,7 +22,7 @@ LOOK_S = 2.0  # what a server gets to answer a connect on a path that may be sta
 def listen_tcp(host: str, port: int, *, backlog: int = BACKLOG) -> socket.socket:
     """Return a socket that listens on an address of this machine (IPv4 or IPv6); port 0: a free one.
 
-    host "" or "*": every address, by IPv6 and IPv4 where the kernel has both. StartError says why it cannot be had.
+    host "" or "*": every address, by IPv6 and IPv4 where the kernel has both. StartError says why it cannot.
     """
     everywhere = host in ("", "*")
     try:
@@ -52,7 +52,7 @@ def _listening(family: int, address: tuple[object, ...], backlog: int, *, dual: 
 
 
 def listen_unix(path: str, *, mode: int = UNIX_MODE, backlog: int = BACKLOG) -> socket.socket:
-    """Return a socket that listens at path; a stale socket there is removed only after a connect to it was refused.
+    """Return a socket that listens at path; a stale one there is removed only after a connect to it was refused.
 
     StartError: something else lies there, somebody serves it, or it cannot be made.
     """

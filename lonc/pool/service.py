@@ -29,7 +29,7 @@ class Session(Protocol):
         """Do what the deadline is for; now: monotonic seconds."""
 
     def ended(self) -> None:
-        """The other side is gone, or the channel was closed by us. Called once; what is sent now may still arrive."""
+        """The other side is gone, or the channel was closed by us; called once. What is sent now may arrive."""
 
 
 class Service(Protocol):
@@ -48,7 +48,7 @@ class Service(Protocol):
         """Return lines for this worker's block of the status file."""
 
     def end(self) -> None:
-        """Give back what begin() took; the worker leaves. Every session has ended before, unless it left at once."""
+        """Give back what begin() took; the worker leaves, its sessions have ended (not when it leaves at once)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,24 @@ def test_some_ends_count_nothing_and_are_replaced(code: int) -> None:
     assert peers.peer("p").attempts == 0
 
 
+@pytest.mark.parametrize(("least", "after"), [(None, 1.0), (0.0, 0.25), (0.5, 0.5)])
+def test_an_orderly_end_may_have_a_pause_of_its_own(least: float | None, after: float) -> None:
+    peers = Peers(Rules(restart_min_s=1.0, ended_min_s=least))
+    start(peers, "p", 0.0)
+    peers.on_input("p", ChildExited(ExitCode.OK), 0.25)
+    assert wait_for_spawn(peers, "p", 0.25) == after
+    peers.on_input("p", ChildExited(-9), after + 0.25)
+    assert wait_for_spawn(peers, "p", after + 0.25) == after + 1.0
+
+
+def test_a_call_does_not_know_the_pause_after_an_orderly_end() -> None:
+    peers = Peers(Rules(restart_min_s=1.0, ended_min_s=0.0))
+    start(peers, "p", 0.0)
+    peers.on_input("p", ChildExited(ExitCode.OK), 0.25)
+    peers.on_input("p", Called(), 0.25)
+    assert peers.on_time(0.5) == []
+
+
 def test_zero_attempts_never_give_up() -> None:
     peers = Peers(Rules(max_attempts=0, restart_min_s=0.01))
     start(peers, "p", 0.0)
