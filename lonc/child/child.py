@@ -119,6 +119,7 @@ class Child:
         queue = DelayedQueue(
             config.delayed_dir, self.host.id, self.context.peers, files=files, clock=clock,
             max_line_bytes=config.max_line_bytes, retry_max_s=config.retry_max_s,
+            keys_path=config.keys_path,
             tells=False if config.on_demand else None,  # what concerns no peer the parent tells then (errands)
         )  # fmt: skip
         perm_log = PermLog(config.perm_log_path, files=files, clock=clock, log=self.log)

@@ -24,6 +24,7 @@ from lonc.delayed.results import (
     DoneKind,
     Entry,
     Gone,
+    Identity,
     LockAnswer,
     Look,
     Message,
@@ -34,6 +35,7 @@ from lonc.delayed.results import (
     identity_of,
     is_that,
 )
+from lonc.delayed.sealing import Keys
 from lonc.delayed.survey import PARK_AFTER, Survey
 from lonc.delayed.watch import Ages, Watch
 from lonc.system.clock import Clock
@@ -50,15 +52,17 @@ class DelayedQueue:
     def __init__(
         self, directory: str, peer: str, peers: Collection[str], *, files: Files, clock: Clock,
         max_line_bytes: int = 16777216, retry_max_s: float = 360.0, scan_settle_s: float = 2.0,
-        young_s: float = 5.0, empty_s: float = 60.0, tells: bool | None = None,
+        young_s: float = 5.0, empty_s: float = 60.0, tells: bool | None = None, keys_path: str = "",
     ) -> None:  # fmt: skip
-        """peers: all ids of the table. tells: whether this child tells what concerns no peer in particular;
-        one of all should, and when it is not given the first id of the table does."""
+        """peers: all ids of the table. tells: whether this child tells what concerns no peer in particular; one of
+        all should, and when it is not given the first id of the table does. keys_path: of sealed messages."""
         speaks = peer <= min(peers, default=peer) if tells is None else tells
         self._prefix = os.path.join(directory, "")
         self._files = files
         self._clock = clock
         self._max_line_bytes = max_line_bytes
+        self._peer = peer
+        self._keys = Keys(keys_path, files=files, clock=clock)
         self._retry_max_s = retry_max_s
         owner = Owner(peer, peers)
         self._lock = FlushLock(files, directory, peer, owner)
@@ -130,7 +134,7 @@ class DelayedQueue:
             answer = self._before_reading(entry, watch, now)
             if answer is None:
                 path = self._prefix + entry.name
-                found = reading.read(self._files, path, entry, watch.identity, self._max_line_bytes)
+                found = self._found(path, entry, watch.identity)
                 answer = self._after_reading(entry, watch, found, now)
             if answer is not None:
                 return answer
@@ -150,9 +154,17 @@ class DelayedQueue:
         if facts.st_size > AHEAD_BYTES or not self._survey.ordinary(entry, facts):
             return
         path, identity = self._prefix + entry.name, identity_of(facts)
-        found = reading.read(self._files, path, entry, identity, self._max_line_bytes, looked_at_later=True)
+        found = self._found(path, entry, identity, looked_at_later=True)
         if isinstance(found, reading.Content) and not found.bare:
             self._ahead = found.message
+
+    def _found(
+        self, path: str, entry: Entry, identity: Identity, *, looked_at_later: bool = False
+    ) -> reading.Found:
+        return reading.read(
+            self._files, path, entry, identity, self._max_line_bytes,
+            lambda sealed: self._keys.unseal(sealed, self._peer), looked_at_later=looked_at_later,
+        )  # fmt: skip
 
     def _unchanged(self, message: Message) -> bool:
         try:

@@ -1,14 +1,16 @@
-"""Owns how one file is read: as one line of a regular file that nobody is writing to, or why not."""
+"""Owns how one file is read: as one line of a regular file that nobody is writing to, unsealed, or why not."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lonc.delayed.results import Entry, Identity, Message, is_that
+from lonc.delayed.sealing import SEALED, SealBrokenError, SealError, sealed_size
 from lonc.system.files import Files, kind_of, open_with_facts, read_all
 from lonc.wire.words import ENCRYPT
 
@@ -45,24 +47,29 @@ class Unreadable:
 
 
 Found = Content | Bad | Changed | Unreadable
+Unseal = Callable[[bytes], bytes]  # raises SealBrokenError or SealError
 
 
 def why_bad(mode: int, size: int, max_line_bytes: int) -> str:
     """Return why what a stat call told can be no message, "" when it can."""
     if not stat.S_ISREG(mode):
         return f"not a file but {kind_of(mode)}"
-    if size > max_line_bytes + len(ENCRYPT) + 1:  # neither the word nor the newline is counted (wire.md 4)
-        return f"{size} bytes, more than the longest line of {max_line_bytes}"
-    return ""
+    # Neither the word nor the newline is counted (wire.md 4), and what is sealed is longer than it was.
+    return _too_big(size, max_line_bytes, sealed_size(max_line_bytes + len(ENCRYPT)) + 1)
+
+
+def _too_big(size: int, max_line_bytes: int, limit: int) -> str:
+    return f"{size} bytes, more than the longest line of {max_line_bytes}" if size > limit else ""
 
 
 def read(
     files: Files, path: str, entry: Entry, identity: Identity, max_line_bytes: int,
-    *, looked_at_later: bool = False,
+    unseal: Unseal, *, looked_at_later: bool = False,
 ) -> Found:  # fmt: skip
     """Return what the file at path holds. Only a regular file with this identity, before and after, is read.
 
-    looked_at_later: the look after it is the caller's, who makes it when he uses what was read.
+    unseal: called with a line that is sealed. looked_at_later: the look after it is the caller's, who makes it
+    when he uses what was read.
     """
     try:
         fd, facts = open_with_facts(files, path, os.O_RDONLY)
@@ -82,15 +89,28 @@ def read(
             files.close(fd)
     except OSError as error:
         return _unreadable(error)
-    return _one_line(data, entry, identity, max_line_bytes)
+    return _one_line(data, entry, identity, max_line_bytes, unseal)
 
 
-def _one_line(data: bytes, entry: Entry, identity: Identity, max_line_bytes: int) -> Content | Bad:
+def _one_line(
+    data: bytes, entry: Entry, identity: Identity, max_line_bytes: int, unseal: Unseal
+) -> Content | Bad | Unreadable:
     """Take the content for a message: one line, with or without its newline; any other byte is allowed."""
     end = data.find(b"\n")
     if end not in (-1, len(data) - 1):
         return Bad("more than one line")
     line = data if end < 0 else data[:end]
+    if line.startswith(SEALED):
+        try:
+            line = unseal(line)
+        except SealBrokenError as error:
+            return Bad(str(error))
+        except SealError as error:
+            return Unreadable(f"cannot be unsealed: {error}", shortage=False)
+        if b"\n" in line:
+            return Bad("more than one line")
+    elif why := _too_big(len(data), max_line_bytes, max_line_bytes + len(ENCRYPT) + 1):
+        return Bad(why)
     if len(line) > max_line_bytes + (len(ENCRYPT) if line.startswith(ENCRYPT) else 0):
         return Bad(f"a line of {len(line)} bytes, more than the longest of {max_line_bytes}")
     return Content(Message(entry, line, identity), bare=end < 0)

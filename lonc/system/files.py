@@ -51,11 +51,17 @@ class Files(Protocol):
     def fstat(self, fd: int) -> os.stat_result:
         """Return the facts about an open file."""
 
+    def fchown(self, fd: int, uid: int, gid: int) -> None:
+        """Give an open file to another user and group."""
+
     def lstat(self, path: str) -> os.stat_result:
         """Return the facts about what stands at path, a link itself if it is one."""
 
     def rename(self, src: str, dst: str) -> None:
         """Give src the name dst, replacing what was there."""
+
+    def link(self, src: str, dst: str) -> None:
+        """Give src the further name dst; FileExistsError when that is taken."""
 
     def unlink(self, path: str) -> None:
         """Remove a name."""
@@ -113,6 +119,10 @@ class SystemFiles:
         """Stat a descriptor; see Files."""
         return os.fstat(fd)
 
+    def fchown(self, fd: int, uid: int, gid: int) -> None:
+        """Give away; see Files."""
+        os.fchown(fd, uid, gid)
+
     def lstat(self, path: str) -> os.stat_result:
         """Stat a name; see Files."""
         return os.lstat(path)
@@ -120,6 +130,10 @@ class SystemFiles:
     def rename(self, src: str, dst: str) -> None:
         """Rename; see Files."""
         os.rename(src, dst)
+
+    def link(self, src: str, dst: str) -> None:
+        """Link; see Files."""
+        os.link(src, dst, follow_symlinks=False)
 
     def unlink(self, path: str) -> None:
         """Unlink; see Files."""

@@ -1,4 +1,4 @@
-"""Owns the permanent log: one record for each delayed message that was sent (S) or failed (F).
+"""Owns the permanent log: one record for each message that was delayed (D), then sent (S), or failed (F).
 
     <unix time>:<S|D|F>:<peer>:<command>:<local time text>
 
@@ -45,8 +45,15 @@ class PermLog:
         """Record that a delayed message was sent and answered. command: from perm_command."""
         self._record("S", peer, command)
 
+    def delayed(self, peer: str, command: str) -> None:
+        """Record that a message was kept to be sent later. command: from perm_command."""
+        self._record("D", peer, command)
+
     def failed(self, peer: str, command: str) -> None:
-        """Record that a delayed message was refused by the peer. command: from perm_command."""
+        """Record that a delayed message was refused by the peer, or that a message could not even be kept.
+
+        command: from perm_command.
+        """
         self._record("F", peer, command)
 
     def _record(self, kind: str, peer: str, command: str) -> None:
