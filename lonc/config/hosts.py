@@ -39,6 +39,12 @@ def load_hosts(config: Config) -> HostTable:
         data = read_file(path)
     except OSError as error:
         raise ConfigError([Problem(path, 0, f"cannot be read: {error.strerror or error}")]) from error
+    return table_of(config, data)
+
+
+def table_of(config: Config, data: bytes) -> HostTable:
+    """Return what load_hosts would if data stood in config.hosts_path; for a table that is still to be checked."""
+    path = config.hosts_path
     found, warnings = _read_lines(path, data)
     hosts: list[Host] = []
     refused: list[Host] = []
@@ -102,14 +108,14 @@ def _parse(line: bytes) -> Host | None:
     host_id, domain, role, name = (_text(field) for field in fields[:4])
     if not valid_id(host_id):
         raise _Malformed(f"{shown(host_id)} is not {ID_ALLOWED}")
+    word = rest.partition(b":")[0].strip()
     if rest.startswith(b"["):
         address = _address(rest[1:].partition(b"]")[0], socket.AF_INET6)
     else:
-        word = rest.partition(b":")[0].strip()
         address = "" if word in (b"http", b"https") else _address(word, socket.AF_INET)
     if not address and not _NAME.fullmatch(name):
         raise _Malformed(f"{host_id} has no address, and {shown(name)} is no name to resolve")
-    return Host(host_id, domain, role, name, address)
+    return Host(host_id, domain, role, name, address, "https" if word == b"https" else "http")
 
 
 def _address(word: bytes, family: int) -> str:

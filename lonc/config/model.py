@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SOCKET_PATH_LIMIT = 107  # bytes; sun_path has 108 with its closing NUL (unix(7))
 ID_LIMIT = 64
@@ -26,13 +26,17 @@ def valid_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One line of hosts.tab. `address` is an IPv4 or IPv6 address without brackets; '' = resolve `name`."""
+    """One line of hosts.tab. `address` is an IPv4 or IPv6 address without brackets; '' = resolve `name`.
+
+    protocol: `https` where a newer table says so in place of the address, else `http`. It is nothing to a link.
+    """
 
     id: str
     domain: str
     role: str
     name: str
     address: str
+    protocol: str = field(default="http", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def test_classic_and_newer_lines(config: Config) -> None:
         Host("v4x", "d", "library", "h", "10.0.0.1"),
         Host("http1", "d", "library", "h.example", ""),
     )
+    assert [host.protocol for host in table.hosts] == ["http", "http", "https", "http", "http", "http"]
 
 
 def test_a_line_without_address_is_skipped_in_silence(config: Config) -> None:
