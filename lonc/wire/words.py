@@ -38,6 +38,18 @@ CON_FAILED: Final = b"con_failed"
 NO_SUCH_HOST: Final = b"no_such_host"
 SELF_REPLY: Final = b"self_reply"
 
+# --- replies about users and their passwords ----------------------------------------------------------
+FOUND: Final = b"found"
+NOT_FOUND: Final = b"not_found"
+NOT_HOME: Final = b"not_home"  # behind `error: `, so that a delayed message does not count as delivered
+AUTHORIZED: Final = b"authorized"
+NON_AUTHORIZED: Final = b"non_authorized"
+UNKNOWN_USER: Final = b"unknown_user"
+PWCHANGE_FAILURE: Final = b"pwchange_failure"
+AUTH_MODE_ERROR: Final = b"auth_mode_error"
+ALREADY_EXISTS: Final = b"already_exists"
+NOT_RIGHT_DOMAIN: Final = b"not_right_domain"
+
 # `error` without its colon: the spec names the bare word, and a longer word that begins so is none of ours.
 _FAILURES: Final = (b"error", REFUSED, REJECTED, UNKNOWN_CMD, CON_LOST, NO_SUCH_HOST)
 

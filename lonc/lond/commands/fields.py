@@ -8,45 +8,45 @@ goes on behind the name of the argument (`user must be ...`) and quotes nothing 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Final
 
 from lonc.config.model import ID_LIMIT, valid_id
 from lonc.lond.commands.model import BadField, Field
+from lonc.lond.store import names
 from lonc.wire import words
 
-NAME_BYTES: Final = 100  # of a user; 64 for a domain
-# Three of these limits together keep a row's key below the 2,704 bytes that an index of PostgreSQL can hold.
-NAMESPACE_BYTES: Final = 150
+# With domain, user and namespace below the 2,704 bytes that an index of PostgreSQL can hold.
 KEY_BYTES: Final = 2000
 LIST_LIMIT: Final = 100_000  # entries of one list: 16 MiB of `a&a&...` would otherwise become gigabytes
-_DOMAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_USER = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,%d}" % (NAME_BYTES - 1))
 _NON_WORD = re.compile(rb"[^A-Za-z0-9_]")
 _WORD = re.compile(rb"[A-Za-z0-9_]{1,32}")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def domain(data: bytes) -> bytes:
     """Return the name of a domain: it becomes the name of a directory or a database."""
-    if not _DOMAIN.fullmatch(data):
-        raise BadField("must be 1 to 64 letters, digits, `_`, `.` and `-`, the first no `.` or `-`")
+    if not names.valid_domain(data):
+        allowed = f"1 to {names.DOMAIN_LIMIT} letters, digits, `_`, `.` and `-`"
+        raise BadField(f"must be {allowed}, the first no `.` or `-`")
     return data
 
 
 def user(data: bytes) -> bytes:
     """Return the name of a user: it becomes the name of a directory, and is never empty."""
-    if not _USER.fullmatch(data):
-        allowed = f"1 to {NAME_BYTES} letters, digits, `_`, `.`, `@` and `-`, the first no `.`, `@` or `-`"
-        raise BadField(f"must be {allowed}")
+    if not names.valid_name(data):
+        allowed = f"1 to {names.NAME_LIMIT} letters, digits, `_`, `.`, `@` and `-`"
+        raise BadField(f"must be {allowed}, the first a letter, a digit or `_`")
     return data
 
 
 def namespace(data: bytes) -> bytes:
     """Return the name of a namespace as the original makes it: `/` becomes `_`, other non-word bytes go."""
     name = _NON_WORD.sub(b"", data.replace(b"/", b"_"))
-    if not 1 <= len(name) <= NAMESPACE_BYTES:
-        raise BadField(f"must have 1 to {NAMESPACE_BYTES} letters, digits or `_`")
+    if not names.valid_namespace(name):
+        raise BadField(f"must have 1 to {names.NAMESPACE_LIMIT} letters, digits or `_`")
     return name
 
 
@@ -76,6 +76,22 @@ def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
             raise BadField("must be a list of key=value with & between them")
         found[key(name)] = value
     return list(found.items())
+
+
+def amounts(data: bytes) -> list[tuple[bytes, Decimal]]:
+    """Return `k=n&k=n` as keys and numbers, in order, doubles kept; `k` and `k=` mean 1, as in the original."""
+    found = []
+    for piece in _pieces(data):
+        name, _equals, value = piece.partition(b"=")
+        found.append((key(name), number(words.unescape(value)) if value else Decimal(1)))
+    return found
+
+
+def number(data: bytes) -> Decimal:
+    """Return a plain decimal number: a sign, digits, a point, no exponent, at most 40 digits on either side."""
+    if not _NUMBER.fullmatch(data):
+        raise BadField("must have plain decimal numbers of at most 40 digits")
+    return Decimal(data.decode("ascii"))
 
 
 def keys(data: bytes) -> list[bytes]:
