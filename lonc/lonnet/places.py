@@ -29,6 +29,7 @@ ORIGINAL_ROOT: Final = "/home/httpd/html/res"  # what the originals write, where
 SUBSCRIBERS: Final = ".subscription"
 TRANSFER: Final = ".in.transfer"
 META: Final = ".meta"
+META_TRANSFER: Final = TRANSFER + META  # not `.meta.in.transfer`: somebody may be copying the metadata alone
 PATH_BYTES: Final = 2048
 # 255 is the limit of a name; room for a suffix, and for the temporary name while a file is replaced.
 NAME_BYTES: Final = 220
@@ -94,7 +95,7 @@ def rest_of(config: Config, path: bytes | str, *, relative: bool = False) -> str
 def check_names(names: list[str]) -> None:
     """Raise PathRefused unless each name may be that of a resource, or of a directory that holds some."""
     for name in names:
-        if name.startswith(".") or name.endswith((SUBSCRIBERS, TRANSFER)):
+        if name.startswith(".") or name.endswith((SUBSCRIBERS, TRANSFER, META_TRANSFER)):
             raise PathRefused("the path holds a name that no resource has")
         if len(os.fsencode(name)) > NAME_BYTES:
             raise PathRefused(f"the path holds a name of more than {NAME_BYTES} bytes")
