@@ -49,6 +49,10 @@ PWCHANGE_FAILURE: Final = b"pwchange_failure"
 AUTH_MODE_ERROR: Final = b"auth_mode_error"
 ALREADY_EXISTS: Final = b"already_exists"
 NOT_RIGHT_DOMAIN: Final = b"not_right_domain"
+DIRECTORY: Final = b"directory"
+NOT_SUBSCRIBED: Final = b"not_subscribed"
+NO_SUCH_DIR: Final = b"no_such_dir"
+EMPTY: Final = b"empty"
 
 # `error` without its colon: the spec names the bare word, and a longer word that begins so is none of ours.
 _FAILURES: Final = (b"error", REFUSED, REJECTED, UNKNOWN_CMD, CON_LOST, NO_SUCH_HOST)
