@@ -36,7 +36,7 @@ def append_line(files: Files, path: str, line: bytes) -> int:
     On the disk before the return, the name of a new file as well. A half line of a crash, at the end of the
     file, gets its newline first. OSError: the file is as before (a link or no regular file: never touched).
     """
-    fd, made = _open(files, path)
+    fd = open_regular(files, path, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
     try:
         lock(files, fd, fcntl.LOCK_EX)
         before = files.fstat(fd).st_size
@@ -44,13 +44,13 @@ def append_line(files: Files, path: str, line: bytes) -> int:
         try:
             write_all(files, fd, (b"" if whole else b"\n") + line + b"\n")
             files.fsync(fd)
+            if before == 0:  # also a file whose maker was killed before he got here
+                sync_directory(files, os.path.dirname(path))
         except OSError:
             cut_back(files, fd, before)
             raise
     finally:
         files.close(fd)
-    if made or before == 0:  # an empty file may be one whose maker was killed before the next line
-        sync_directory(files, os.path.dirname(path))
     return before
 
 
@@ -78,10 +78,3 @@ def lock(files: Files, fd: int, kind: int, limit_s: float = LOCK_WAIT_S) -> None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-
-def _open(files: Files, path: str) -> tuple[int, bool]:
-    flags = os.O_RDWR | os.O_APPEND
-    try:
-        return open_regular(files, path, flags), False
-    except FileNotFoundError:
-        return open_regular(files, path, flags | os.O_CREAT, FILE_MODE), True
