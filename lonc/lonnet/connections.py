@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import weakref
+from typing import Protocol
 
 from lonc.config import Config, valid_id
 from lonc.lonnet.sockets import CONNECT_LIMIT_S, Unanswered, connected_to, exchange, request_line
@@ -32,7 +33,7 @@ class Connections:
         # lonc answers at the latest after twice its limit (spec lonc.md 4).
         self._reply_limit_s = reply_limit_s or 2 * config.request_timeout_s + 5.0
         self._clear()
-        _FORGOTTEN_AT_FORK.add(self)
+        begins_anew(self)
 
     def _clear(self) -> None:
         self._lock = threading.Lock()
@@ -99,7 +100,7 @@ class Connections:
             self._all.discard(there)
         there.close()
 
-    def _forget(self) -> None:
+    def after_fork(self) -> None:
         """Close what a parent process has: in this process only, its connections stay."""
         inherited = self._all
         self._clear()  # a new lock too: another thread may have held the old one at the fork
@@ -114,12 +115,24 @@ def _readable(there: socket.socket) -> bool:
     return bool(waiting.poll(0))
 
 
-_FORGOTTEN_AT_FORK: weakref.WeakSet[Connections] = weakref.WeakSet()
+class Forked(Protocol):
+    """What must not go on in a process made by fork as it was in its parent."""
+
+    def after_fork(self) -> None:
+        """Begin anew: no lock that another thread held, nothing that is the parent's."""
+
+
+_BEGIN_ANEW: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+def begins_anew(what: Forked) -> None:
+    """Have after_fork called in every process made by fork from now on, as long as the object lives."""
+    _BEGIN_ANEW.add(what)
 
 
 def _after_fork() -> None:
-    for connections in list(_FORGOTTEN_AT_FORK):
-        connections._forget()
+    for what in list(_BEGIN_ANEW):
+        what.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

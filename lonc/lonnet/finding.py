@@ -27,8 +27,12 @@ class Homes:
     def __init__(self, ask: Ask, hosts: Callable[[], tuple[Host, ...]]) -> None:
         self._ask = ask
         self._hosts = hosts
-        self._lock = threading.Lock()
+        self.after_fork()
         self._known: dict[tuple[bytes, bytes], tuple[str, float]] = {}  # host or "", and until when
+
+    def after_fork(self) -> None:
+        """Take a new lock: another thread may have held the old one at the fork."""
+        self._lock = threading.Lock()
 
     def find(self, user: Text, domain: Text) -> Home:
         """Return the home of a user: the first library server of the domain that says `found`, in table order.

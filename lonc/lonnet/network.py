@@ -24,7 +24,7 @@ from lonc.delayed.store import MessageStore, NotKeptError
 from lonc.errors import ConfigError
 from lonc.lonnet import web
 from lonc.lonnet.answers import AuthResult, Home, Reply, Status
-from lonc.lonnet.connections import Connections
+from lonc.lonnet.connections import Connections, begins_anew
 from lonc.lonnet.fields import Text
 from lonc.lonnet.finding import Homes, read_spares, spare_server
 from lonc.lonnet.server import Server
@@ -67,12 +67,18 @@ class Network:
             self.config.delayed_dir, keys, files=self._files, clock=clock,
             max_line_bytes=self.config.max_line_bytes,
         )  # fmt: skip
-        self._lock = threading.Lock()
         self._table_seen: tuple[int, ...] = ()
         self._hosts: tuple[Host, ...] = ()
         self._ids: frozenset[str] = frozenset()
         self._homes = Homes(self.subreply, lambda: self.hosts)
+        self.after_fork()
+        begins_anew(self)
         self._read_table(must=True)
+
+    def after_fork(self) -> None:
+        """Take new locks: another thread may have held the old ones at the fork."""
+        self._lock = threading.Lock()
+        self._homes.after_fork()
 
     def __enter__(self) -> Network:
         """Return itself."""

@@ -69,6 +69,7 @@ class FaultyFiles(SystemFiles):
             except OSError:
                 if name == "close":  # a failed close closes all the same
                     method(*arguments)
+                    self._open.discard(arguments[0])
                 raise
         result = method(*arguments, **options)
         if name == "open":
