@@ -122,6 +122,14 @@ class Scoreboard:
         return board
 
     @classmethod
+    def in_memory(cls, peers: Iterable[str] = ()) -> Scoreboard:
+        """Return a board that only this process and its children have. Raises ScoreboardError without memory."""
+        board = cls._anonymous("", SystemFiles(), GROWTH, "no file was wanted")
+        for name in peers:
+            board.add(name)
+        return board
+
+    @classmethod
     def _anonymous(cls, path: str, files: Files, slots: int, reason: str) -> Scoreboard:
         try:
             segment = Segment.anonymous(1 + slots)
