@@ -102,9 +102,7 @@ def check_names(names: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def opened(
-    config: Config, files: Files, rest: str, *, make: bool = False, follow: bool = True
-) -> Iterator[Place]:
+def opened(config: Config, files: Files, rest: str, *, make: bool = False, follow: bool = True) -> Iterator[Place]:
     """Give the place of a path from rest_of; the file itself may well be missing.
 
     make: missing directories are made. follow: the last name may be a link that stays inside the root.

@@ -107,9 +107,7 @@ def home_of(
     return None
 
 
-def subscribe(
-    config: Config, hosts: Iterable[Host], path: bytes | str, *, ask: Ask = subreply
-) -> Subscription:
+def subscribe(config: Config, hosts: Iterable[Host], path: bytes | str, *, ask: Ask = subreply) -> Subscription:
     """Subscribe to a resource at its home server; path as in places.rest_of.
 
     Raises NotCopied: NOT_FOUND (no such author or file), DIRECTORY, DENIED (refused path, or the server's
