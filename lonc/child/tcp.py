@@ -9,9 +9,10 @@ are judged here instead.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
+
+from lonc.system.tcp import set_link_options, set_option
 
 LOOKS_PER_LIMIT = 4  # while requests are in flight
 _RTO_MAX_MS = 44  # TCP_RTO_MAX_MS of Linux 6.15: also the longest pause between two probes of a closed window
@@ -28,17 +29,11 @@ class LinkSocketWatch:
         self._sock = sock
         self._limit_s = max(1, round(limit_s))
         self._lifted = False
-        self._set(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._set(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small requests go at once (lonc.md 9.9)
-        self._set(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, self._limit_s // 2))
-        self._set(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, self._limit_s // 6))
-        self._set(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        self._set(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._limit_s * 1000)
+        set_link_options(sock, self._limit_s)
         self._set(socket.IPPROTO_TCP, _RTO_MAX_MS, max(1000, self._limit_s * 1000 // LOOKS_PER_LIMIT))
 
     def _set(self, level: int, option: int, value: int) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.setsockopt(level, option, value)
+        set_option(self._sock, level, option, value)
 
     def peer_lives(self) -> bool:
         """Look at a closed window: lift or restore the kernel's limit; return whether probes are answered.

@@ -1,0 +1,183 @@
+"""Turns the command line of `lond` into one call, a check or a start, and one exit code.
+
+Without arguments it starts like the original, as the watchdog does. All that can fail for reasons of the
+administrator's (configuration, user, another daemon) is found here, before anything heavy is imported or forked.
+Source: spec lond.md 1, lonc.md 1; exit codes: errors.ExitCode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from lonc import __version__
+from lonc.config import ENV_CONF_DIR, Config, find_conf_dir, load_config, load_hosts
+from lonc.errors import AlreadyRunning, ConfigError, ExitCode, LoncError, Problem, StartError
+from lonc.system import signals
+from lonc.system.daemonize import (
+    Start,
+    ensure_stdio,
+    forbid_dumps,
+    incomplete,
+    say,
+    settle_foreground,
+    start_detached,
+)
+from lonc.system.files import SystemFiles
+from lonc.system.lock import is_alive, lock_holder
+from lonc.system.user import require_user, user_id
+
+_EPILOG = f"""\
+exit codes: 0 started (or checked, or ended as ordered), 1 cannot start, 2 configuration unusable.
+signals to the running daemon: TERM ends it, HUP restarts it in place, USR1 writes lon-status/londstatus.txt,
+USR2 reads hosts.tab again, TTIN and TTOU keep one idle worker more or less.
+The configuration is read from --conf-dir, else ${ENV_CONF_DIR}, else /etc/httpd/conf."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line (without the program's name; None: sys.argv) and return the exit code."""
+    ensure_stdio()
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, --version, or a usage error that argparse has told
+        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+    try:
+        return _run(options)
+    except LoncError as error:
+        say("\n".join(f"lond: {line}" for line in str(error).splitlines()))
+        return ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
+    except ImportError as error:
+        say(f"lond: {incomplete(error)}")
+        return ExitCode.FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lond",
+        description="The daemon that answers the other servers of a LON-CAPA network.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-t", "--check", action="store_true", help="check configuration and program, then exit")
+    parser.add_argument("-n", "--foreground", action="store_true", help="stay in the foreground")
+    parser.add_argument("--conf-dir", metavar="DIR", help="directory of loncapa_apache.conf and loncapa.conf")
+    parser.add_argument("--version", action="version", version=f"lond {__version__}")
+    # The hand-over of a restart: descriptor of the parent's notes. Only the parent itself uses it.
+    parser.add_argument("--resume", metavar="FD", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    conf_dir = find_conf_dir(options.conf_dir, os.environ)
+    if options.check:
+        return check(conf_dir)
+    own = own_command(conf_dir, options.foreground)
+    if options.resume is not None:
+        return _resume(conf_dir, options, own)
+    signals.reset_inherited()
+    config = load_config(conf_dir)
+    require_user(config, "lond")
+    holder = lock_holder(config.server_path(".lock"), SystemFiles())
+    if holder and is_alive(holder):  # only an early answer: the lock itself is taken by the parent, which decides
+        raise AlreadyRunning(holder, f"process {holder} holds {config.server_path('.lock')}", "lond")
+    table = load_hosts(config)
+
+    def run(ready: Callable[[str | None], None]) -> int:
+        # Only now: the losers of many starts at once, and a refused one, need none of it.
+        from lonc.lond.daemon import serve
+
+        return serve(Start(config, table, own, options.foreground, ready, None))
+
+    if options.foreground:
+        settle_foreground()
+        return run(_tell_failure)
+    return start_detached(run, errors_path=config.server_path("_errors"), program="lond")
+
+
+def _resume(conf_dir: str, options: argparse.Namespace, own: tuple[str, ...]) -> int:
+    """Go on as the daemon that this process was before it executed itself; user and lock are as they were."""
+    # The old self has blocked everything for us, so that no signal of a restart is lost.
+    signals.reset_inherited(blocked=True)
+    forbid_dumps()
+    from lonc.lond.daemon import serve
+    from lonc.lond.restart import load_or_keep
+
+    found = load_or_keep(conf_dir, options.resume)
+    return serve(
+        Start(found.config, found.table, own, options.foreground, _tell_failure, options.resume, found.troubles)
+    )
+
+
+def _tell_failure(failure: str | None) -> None:
+    """Be the readiness of a start that nobody waits for: a failure is told on stderr."""
+    if failure is not None:
+        say(f"lond: {failure}")
+
+
+def own_command(conf_dir: str, foreground: bool) -> tuple[str, ...]:
+    """Return what to exec to become this daemon again: absolute, whatever directory or environment then is.
+
+    The script's path is not resolved: a link that was put on a newer release is what a restart should use.
+    """
+    options = ("--conf-dir", conf_dir, *(("--foreground",) if foreground else ()))
+    return (sys.executable, os.path.abspath(sys.argv[0]), *options)
+
+
+def check(conf_dir: str) -> int:
+    """Load and try all that a start would need, print what was checked to stdout, return OK.
+
+    Raises ConfigError (exit code 2) for the files, the store and the port, and ImportError (1) for a broken or
+    incomplete program: a restart asks this before it gives up a running daemon (promises.md P22).
+    """
+    config = load_config(conf_dir)
+    table = load_hosts(config)
+    import lonc.lond.daemon  # noqa: F401 - that it can be imported is what is checked
+
+    problems = [*_surroundings(config), *_store(config), *_port(config)]
+    if problems:
+        raise ConfigError([Problem(conf_dir, 0, text) for text in problems])
+    refused = f", {len(table.refused)} refused" if table.refused else ""
+    say(f"lond {__version__}: configuration of {config.host_id}", error=False)
+    say(f"files: {', '.join((*config.sources, table.path))}", error=False)
+    say(f"hosts: {len(table.hosts)} usable{refused}", error=False)
+    say(f"store: {config.store.partition(':')[0]}", error=False)
+    say(f"port: {config.listen} {config.port}", error=False)
+    for warning in (*config.warnings, *table.warnings):
+        say(f"WARNING: {warning}", error=False)
+    say("The configuration can be used.", error=False)
+    return ExitCode.OK
+
+
+def _surroundings(config: Config) -> list[str]:
+    """Return what a start would stumble over though the configuration is right."""
+    found = [] if os.path.isdir(config.logs_dir) else [f"{config.logs_dir} is no directory"]
+    if user_id(config.user) is None:
+        found.append(f"loncUser {config.user} is no user of this machine")
+    return found
+
+
+def _store(config: Config) -> list[str]:
+    from lonc.lond.store import StoreError, open_store
+
+    try:
+        open_store(config).close()
+    except (StoreError, ImportError) as error:
+        return [f"the store cannot be used: {error}"]
+    return []
+
+
+def _port(config: Config) -> list[str]:
+    """Return why nobody could listen; a port that our own running daemon has is in order."""
+    from lonc.pool import listen_tcp
+
+    holder = lock_holder(config.server_path(".lock"), SystemFiles())
+    if holder and is_alive(holder):
+        return []
+    try:
+        listen_tcp(config.listen, config.port).close()
+    except StartError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,222 @@
+"""HUP: this process becomes the program that is on disk now, with lock, pid and listening socket kept.
+
+The program on disk is run with `-t` first and nothing else happens meanwhile; a broken configuration or a broken
+new version keeps the old daemon (P22). Then the workers finish and leave, each link at a moment when nothing is
+in flight on it; clients that come now wait in the backlog of the listening socket. What the new self has to know
+stands in a sealed memfd, and it believes nothing of it but what it can check.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lonc.config import Config, Host, HostTable, load_config, load_hosts
+from lonc.config.plain import config_of, settings_of
+from lonc.errors import ConfigError, StartError
+from lonc.lond.house import House
+from lonc.system import check
+from lonc.system.check import Check
+from lonc.system.logs import Log, Severity
+from lonc.system.sealed import read_sealed, write_sealed
+
+MOST_ROUNDS = 2  # of checks for one restart: a storm of HUPs must not put it off for ever
+
+
+class Rehearsing:
+    """The check before a restart: one at a time, at most MOST_ROUNDS for one HUP and those that come meanwhile."""
+
+    def __init__(self, house: House, passed: Callable[[], object]) -> None:
+        """passed: called when the program on disk may be started."""
+        self._house = house
+        self._passed = passed
+        self._check: Check | None = None
+        self._again = False
+        self._rounds = 0
+
+    def begin(self) -> None:
+        """Restart, if the check finds nothing wrong. A second call meanwhile has it checked once more."""
+        if self._check is not None:
+            self._again = True
+            return
+        self._house.log.write("Restarting")
+        self._rounds = 0
+        self._run()
+
+    def _run(self) -> None:
+        self._again = False
+        self._rounds += 1
+        try:
+            self._check = Check(self._house.argv, self._house.clock.monotonic())
+        except OSError as error:
+            refuse_restart(self._house.log, f"{self._house.argv[0]}: {error.strerror}")
+            return
+        signal.setitimer(signal.ITIMER_REAL, check.CHECK_TIMEOUT_S)
+
+    def overdue(self) -> None:
+        """Give up waiting (ALRM)."""
+        if self._check is not None and not self._check.overdue:
+            self._check.kill(overdue=True)
+
+    def reap(self) -> None:
+        """Take note of the check's end, if it is that (CHLD)."""
+        if self._check is None:
+            return
+        done, status = os.waitpid(self._check.pid, os.WNOHANG)
+        if not done:
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        ended, self._check = self._check, None
+        problem = ended.finish(status)
+        if self._again and self._rounds < MOST_ROUNDS:  # it may have read what was there before that HUP
+            self._run()
+        elif problem is not None:
+            refuse_restart(self._house.log, problem)
+        else:
+            self._passed()
+
+    def give_up(self) -> None:
+        """End a check that nobody wants any more; its death is not waited for."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._check is not None:
+            self._check.kill()
+            self._check = None
+
+
+def refuse_restart(log: Log, problem: str) -> None:
+    """Tell why the running daemon goes on as it is."""
+    log.write(f"Restart refused, the running one goes on: {problem}", Severity.CRITICAL)
+
+
+# --- over exec -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is handed over. hosts: id, domain, role, name, address of each, as plain values."""
+
+    pid: int
+    lock_fd: int
+    listener_fd: int
+    bound: tuple[str, int]
+    started: float
+    restarts: int
+    settings: dict[str, object]
+    hosts: list[dict[str, Any]]
+
+
+def become_new(house: House) -> str:
+    """Execute ourselves again; signals are blocked, no worker lives. Returns only when that failed: the reason."""
+    try:
+        if house.lock.renew():
+            house.log.write(f"{house.lock.path} had been removed: made and locked again", Severity.WARNING)
+    except StartError as error:
+        return str(error)
+    kept = (house.lock.fd, house.listener.fileno())
+    notes_fd = -1
+    try:
+        notes_fd = write_sealed("lond-handover", json.dumps(_notes(house)).encode())
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(house.argv[0], [*house.argv, "--resume", str(notes_fd)], os.environ)
+    except OSError as error:
+        for fd in kept:
+            os.set_inheritable(fd, False)
+        if notes_fd >= 0:
+            os.close(notes_fd)
+        return f"{house.argv[0]}: {error.strerror or error}"
+
+
+def _notes(house: House) -> dict[str, object]:
+    hosts = [{name: getattr(host, name) for name in Host.__slots__} for host in house.hosts]
+    return {
+        "pid": os.getpid(), "lock_fd": house.lock.fd, "listener_fd": house.listener.fileno(),
+        "bound": list(house.bound), "started": house.header.started, "restarts": house.header.restarts + 1,
+        "settings": settings_of(house.config), "hosts": hosts,
+    }  # fmt: skip
+
+
+def read_notes(fd: int) -> Notes:
+    """Return the notes of this process's former self; fd stays open. Raises StartError when they are not that."""
+    try:
+        raw = json.loads(read_sealed(fd))
+        host, port = raw["bound"]
+        notes = Notes(
+            int(raw["pid"]), int(raw["lock_fd"]), int(raw["listener_fd"]), (str(host), int(port)),
+            float(raw["started"]), int(raw["restarts"]), dict(raw["settings"]), list(raw["hosts"]),
+        )  # fmt: skip
+    except OSError as error:
+        raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StartError(f"the hand-over in descriptor {fd} cannot be read: {type(error).__name__}") from error
+    if notes.pid != os.getpid():
+        raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
+    return notes
+
+
+def adopt_listener(notes: Notes) -> socket.socket:
+    """Return the listening socket that came over exec. Raises StartError when the descriptor is none."""
+    wrong = f"descriptor {notes.listener_fd} is no listening socket"
+    try:
+        sock = socket.socket(fileno=notes.listener_fd)
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise StartError(wrong)
+    except OSError as error:
+        raise StartError(wrong) from error
+    sock.set_inheritable(False)
+    return sock
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a resumed daemon goes on with. troubles: why not all of it is what stands on disk now."""
+
+    config: Config
+    table: HostTable
+    troubles: tuple[str, ...]
+
+
+def load_or_keep(conf_dir: str, notes_fd: int) -> Loaded:
+    """Return configuration and table as they are on disk, or those of the former self where they are unusable.
+
+    They were good at the check a moment ago, but a file may be half-written just now, and there is no old self to
+    go back to. Raises ConfigError when neither can be had, StartError without notes.
+    """
+    notes = read_notes(notes_fd)
+    former = config_of(notes.settings)
+    troubles: list[str] = []
+    config = _config(conf_dir, former, troubles)
+    try:
+        table = load_hosts(config)
+    except ConfigError as error:
+        hosts = tuple(Host(**host) for host in notes.hosts)
+        if not hosts:
+            raise
+        table = HostTable(hosts, path=config.hosts_path)
+        troubles.append(f"hosts.tab became unusable during the restart, the former one goes on: {error}")
+    return Loaded(config, table, tuple(troubles))
+
+
+def _config(conf_dir: str, former: Config | None, troubles: list[str]) -> Config:
+    try:
+        config = load_config(conf_dir)
+    except ConfigError as error:
+        if former is None:
+            raise
+        text = "The configuration became unusable during the restart, the former one goes on:"
+        troubles.append(f"{text} {error}")
+        return former
+    if former is None or former.logs_dir == config.logs_dir:
+        return config
+    # The lock and the pid file lie there: another place is another daemon.
+    text = f"lonDaemons cannot change from {former.daemons_dir} to {config.daemons_dir} by a restart"
+    troubles.append(f"{text}, only by an end and a start: the former configuration goes on")
+    return former
