@@ -15,7 +15,7 @@ from functools import partial
 
 from lonc.loop import Loop
 from lonc.pool.channel import Channel
-from lonc.pool.service import PoolRules, Service
+from lonc.pool.service import Parting, PoolRules, Service
 from lonc.system.scoreboard import ChildRecord
 
 PAUSE_S = 0.5  # after an accept that failed; new clients wait in the backlog or go to another worker
@@ -153,7 +153,11 @@ class Clients:
         """Let no client ask any more; each is closed when it has its answers."""
         self.stop_accepting()
         for channel in list(self.open):
-            if not channel.closed:
+            if channel.closed:
+                continue
+            if isinstance(channel.session, Parting):
+                channel.session.leave()
+            else:
                 channel.stop_asking()
 
     def abort_all(self) -> None:

@@ -6,7 +6,7 @@ A service is made once, before the first fork; its methods run in the workers. A
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from lonc.pool.channel import Channel
@@ -30,6 +30,17 @@ class Session(Protocol):
 
     def ended(self) -> None:
         """The other side is gone, or the channel was closed by us; called once. What is sent now may arrive."""
+
+
+@runtime_checkable
+class Parting(Protocol):
+    """A Session that knows how to leave without losing a request that is under way to it."""
+
+    def leave(self) -> None:
+        """The worker is to end: close the channel as soon as nothing is in hand; it is closed after a while anyway.
+
+        For a session without this the pool takes what the kernel has of its requests and closes then.
+        """
 
 
 class Service(Protocol):
