@@ -155,8 +155,9 @@ class Clients:
         for channel in list(self.open):
             if channel.closed:
                 continue
-            if isinstance(channel.session, Parting):
-                channel.session.leave()
+            session: object = channel.session
+            if isinstance(session, Parting):
+                session.leave()
             else:
                 channel.stop_asking()
 
