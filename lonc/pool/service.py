@@ -37,7 +37,7 @@ class Parting(Protocol):
     """A Session that knows how to leave without losing a request that is under way to it."""
 
     def leave(self) -> None:
-        """The worker is to end: close the channel as soon as nothing is in hand; after a while it is closed anyway.
+        """The worker is to end: close the channel as soon as nothing is in hand; it is closed in the end anyway.
 
         For a session without this the pool takes what the kernel has of its requests and closes then.
         """
