@@ -24,9 +24,12 @@ Ask = Callable[[bytes, str], Reply]
 class Homes:
     """Where users live, as the library servers of their domain say; safe for threads."""
 
-    def __init__(self, ask: Ask, hosts: Callable[[], tuple[Host, ...]]) -> None:
+    def __init__(
+        self, ask: Ask, hosts: Callable[[], tuple[Host, ...]], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ask = ask
         self._hosts = hosts
+        self._now = now
         self.after_fork()
         self._known: dict[tuple[bytes, bytes], tuple[str, float]] = {}  # host or "", and until when
 
@@ -44,7 +47,7 @@ class Homes:
         libraries = [host.id for host in self._hosts() if _is_library_of(host, key[0])]
         with self._lock:
             host, until = self._known.get(key, ("", 0.0))
-        if host in libraries or (not host and time.monotonic() < until):
+        if host in libraries or (not host and self._now() < until):
             return Home(host)
         certain = True
         for library in libraries:
@@ -54,7 +57,7 @@ class Homes:
                 return Home(library)
             certain = certain and answer in _NOT_FOUND
         if certain:
-            self._remember(key, "", time.monotonic() + ABSENT_S)
+            self._remember(key, "", self._now() + ABSENT_S)
         return Home("", certain)
 
     def forget(self, user: Text, domain: Text) -> None:
