@@ -11,7 +11,7 @@ from lonc.lond.commands.answers import CannotAnswer
 from lonc.lond.commands.fields import DOMAIN, NAMESPACE, USER
 from lonc.lond.commands.homes import at_home
 from lonc.lond.commands.model import BadField, Command, Context, Field, Reply
-from lonc.lond.store.model import Namespace
+from lonc.lond.store.model import Owner
 from lonc.wire import words
 
 ROLES: Final = b"roles"  # what a user may do in the network: changed by rolesput and rolesdel alone
@@ -31,9 +31,17 @@ def journal(namespace: bytes, kind: bytes, context: Context, *parts: bytes) -> b
     return b":".join([kind, b"%d" % int(context.now), *parts])
 
 
-def values(space: Namespace, wanted: list[bytes]) -> bytes:
-    """Return the values of the wanted keys in their order, `v&v`; a missing one is empty."""
-    return answers.joined(space.get(key) or b"" for key in wanted)
+def values(context: Context, owner: Owner, namespace: bytes, wanted: list[bytes]) -> list[bytes | None]:
+    """Return the values of the wanted keys in their order, None for a missing one."""
+    # Each key is asked for once, so what is held is never more than what is stored.
+    single = list(dict.fromkeys(wanted))
+    found = dict(zip(single, context.store.get_many(owner, namespace, single), strict=True))
+    return [found[key] for key in wanted]
+
+
+def in_line(found: list[bytes | None]) -> Reply:
+    """Return `v&v`, empty for what is missing."""
+    return Reply(answers.joined(value or b"" for value in found))
 
 
 def _put(context: Context, domain: bytes, user: bytes, namespace: bytes, pairs: Pairs) -> Reply:
@@ -55,7 +63,7 @@ def _newput(context: Context, domain: bytes, user: bytes, namespace: bytes, pair
     owner = at_home(context, domain, user)
     if pairs:
         with context.store.writing(owner, namespace, journal(namespace, b"N", context, listed(pairs))) as space:
-            if any(space.get(key) is not None for key, _value in pairs):
+            if any(value is not None for value in space.get_many([key for key, _value in pairs])):
                 raise CannotAnswer("a key exists already, nothing was stored")
             for key, value in pairs:
                 space.put(key, value)
@@ -100,8 +108,10 @@ def _shown(number: Decimal) -> bytes:
 
 def _get(context: Context, domain: bytes, user: bytes, namespace: bytes, keys: list[bytes]) -> Reply:
     """`v&v` in the order of the keys; a missing one is empty."""
-    with context.store.reading(at_home(context, domain, user), namespace) as space:
-        return Reply(values(space, keys))
+    found = values(context, Owner(domain, user), namespace, keys)
+    if not any(found):  # one question less in the common case: who has data is at home
+        at_home(context, domain, user)
+    return in_line(found)
 
 
 def _eget(context: Context, domain: bytes, user: bytes, namespace: bytes, keys: list[bytes]) -> Reply:

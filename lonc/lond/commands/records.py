@@ -23,6 +23,7 @@ from lonc.lond.commands.model import BadField, Command, Context, Field, Reply
 from lonc.lond.store.model import Namespace
 
 ID_BYTES: Final = 900
+_AT_ONCE: Final = 100  # versions read with one question to the engine
 _TIMESTAMP: Final = b"timestamp"
 _VERSION = re.compile(rb"[0-9]{1,9}")
 
@@ -67,12 +68,21 @@ def _restore(context: Context, domain: bytes, user: bytes, namespace: bytes, rec
 def _versions(space: Namespace, record: bytes) -> Iterator[bytes]:
     last = _last(space, record)
     yield b"version=%d" % last
-    for version in range(1, last + 1):
-        names = space.get(b"%d:keys:%s" % (version, record)) or b""
-        yield b"%d:keys=%s" % (version, names)
-        for name in names.split(b":") if names else []:
-            value = space.get(b"%d:%s:%s" % (version, record, name)) or b""
-            yield b"%d:%s=%s" % (version, name, value)
+    for first in range(1, last + 1, _AT_ONCE):
+        numbers = range(first, min(first + _AT_ONCE, last + 1))
+        listed_names = space.get_many([b"%d:keys:%s" % (number, record) for number in numbers])
+        names = [(number, found or b"") for number, found in zip(numbers, listed_names, strict=True)]
+        yield from _values(space, record, names)
+
+
+def _values(space: Namespace, record: bytes, names: list[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Yield versions as they stand in the reply; names: the number of each, and its keys with colons between."""
+    places = [(number, name) for number, line in names if line for name in line.split(b":")]
+    found = iter(space.get_many([b"%d:%s:%s" % (number, record, name) for number, name in places]))
+    for number, line in names:
+        yield b"%d:keys=%s" % (number, line)
+        for name in line.split(b":") if line else []:
+            yield b"%d:%s=%s" % (number, name, next(found) or b"")
 
 
 def _last(space: Namespace, record: bytes) -> int:

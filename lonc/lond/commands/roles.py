@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from lonc.lond.commands import answers, fields
-from lonc.lond.commands.data import ROLES, Pairs, journal, listed, values
+from lonc.lond.commands.data import ROLES, Pairs, in_line, journal, listed, values
 from lonc.lond.commands.fields import DOMAIN, USER
 from lonc.lond.commands.homes import at_home, of_domain
 from lonc.lond.commands.model import Command, Context, Field, Reply
@@ -52,8 +52,7 @@ def _idput(context: Context, domain: bytes, pairs: Pairs) -> Reply:
 
 def _idget(context: Context, domain: bytes, keys: list[bytes]) -> Reply:
     """`v&v` in the order of the keys; a missing one is empty."""
-    with context.store.reading(of_domain(context, domain), IDS) as space:
-        return Reply(values(space, keys))
+    return in_line(values(context, of_domain(context, domain), IDS, keys))
 
 
 _BY: Final = (DOMAIN, USER, Field("exedomain", fields.domain), Field("exeuser", fields.user))
