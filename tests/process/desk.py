@@ -12,12 +12,13 @@ Answer = Callable[[bytes], bytes | None]  # the raw answer, newline and all; Non
 
 
 class Desk:
-    """Listens at a path; a thread per connection. lines: every request; accepted: how many connections came."""
+    """Listens at a path; a thread per connection. lines: every request; accepted, ended: how many connections
+    came, and how many of them it has closed itself."""
 
     def __init__(self, path: Path, answer: Answer, *, close_after: int = 0) -> None:
         """close_after: so many requests, then that connection is closed (0: never)."""
         self.lines: list[bytes] = []
-        self.accepted = 0
+        self.accepted = self.ended = 0
         self._answer = answer
         self._close_after = close_after
         self._open: list[socket.socket] = []
@@ -63,4 +64,5 @@ class Desk:
                 served += 1
                 if reply is None or served == self._close_after:
                     there.shutdown(socket.SHUT_RDWR)
+                    self.ended += 1
                     return
