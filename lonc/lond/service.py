@@ -135,4 +135,4 @@ class LondService:
 
     def _show(self) -> None:
         names = ", ".join(link.client for link in self._links)
-        self._worker.show(f"serving {names}" if names else "waiting for a client")
+        self._worker.show(f"{self._worker.name} serving {names}" if names else f"{self._worker.name} waiting")
