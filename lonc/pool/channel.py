@@ -7,6 +7,7 @@ written (CLOSING), for a while, and the socket is closed (GONE). ended() of the 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,10 @@ class Stage(Enum):
 
 
 class Channel:
-    """A client's socket. Output is bounded: while more than 1 MiB waits, nothing is read from that client.
+    """A client's socket. Output is bounded: while more than 1 MiB waits (full), nothing is read from that client.
 
+    on_room: called once when the channel is not full any more, then None again. A session that finds it full in
+    the middle of many requests sets it, keeps the rest and goes on from there.
     address: its IP without the port (an IPv4 address that came by IPv6 as IPv4), "" for a UNIX socket.
     sock: for socket options; it is not to be read, written or closed. session: None until it is connected.
     """
@@ -46,6 +49,7 @@ class Channel:
         self.address = address_of(sock, address)
         self.loop = loop
         self.session: Session | None = None
+        self.on_room: Callable[[], object] | None = None
         self.close_by: float | None = None  # while CLOSING
         self.dirty = False  # stands in the list of those that attend() is due for
         self._clients = clients
@@ -63,6 +67,11 @@ class Channel:
     def waiting(self) -> int:
         """Return how many bytes of output are not yet taken by the kernel."""
         return self._box.size
+
+    @property
+    def full(self) -> bool:
+        """Return whether so much output waits that no more should be made."""
+        return self._box.size > OUTPUT_BYTES
 
     def send(self, data: bytes) -> None:
         """Have data written, all of this turn in one go at its end. Does nothing once the channel is closed."""
@@ -94,7 +103,7 @@ class Channel:
     def watch(self) -> None:
         """Compare what is wanted of the loop with what it does for this client."""
         wanted = WRITE if self._box.held else 0
-        if self._stage is Stage.OPEN and self._box.size <= OUTPUT_BYTES:
+        if self._stage is Stage.OPEN and not self.full:
             wanted |= READ
         if wanted and wanted != self._watching:
             self.loop.watch(self.sock, self._ready, wanted)
@@ -113,7 +122,13 @@ class Channel:
             self._discard()
             self.abort()
         elif self._stage is not Stage.GONE:
+            self._offer_room()
             self.watch()
+
+    def _offer_room(self) -> None:
+        if self.on_room is not None and self._stage is Stage.OPEN and not self.full:
+            go_on, self.on_room = self.on_room, None
+            go_on()
 
     def stop_asking(self) -> None:
         """Take what the kernel already has of this client's requests, then close in order."""
