@@ -61,6 +61,7 @@ class Network:
         self._connections = Connections(self.config, keep=keep_connections, reply_limit_s=reply_limit_s)
         log_path = os.path.join(self.config.logs_dir, LOG_NAME)
         self._log = Log(log_path, files=self._files, clock=clock, who="lonnet")
+        self._log.status = "Asking"
         self._perm_log = PermLog(self.config.perm_log_path, files=self._files, clock=clock, log=self._log)
         keys = Keys(self.config.keys_path, files=self._files, clock=clock)
         self._store = MessageStore(
