@@ -87,6 +87,9 @@ def test_newput_fails_as_a_whole(stage: Stage) -> None:
         ("a=100", "0", "100"),
         ("a=9007199254740993", "1", "9007199254740994"),
         ("a=.5", "5.", "5%2E5"),
+        ("a=1e+15", "1", "1000000000000001"),
+        ("a=1", "1e-07", "1%2E0000001"),
+        ("a=1", "5E2", "501"),
     ],
 )
 def test_inc_adds_exactly(stage: Stage, kept: str, amount: str, result: str) -> None:
@@ -106,7 +109,7 @@ def test_inc_of_what_is_no_number_changes_nothing(stage: Stage) -> None:
     assert stage.said("inc:home:anna:n:a=1&c=1") == "error: a sum has more than 40 digits, nothing was changed"
     assert (
         stage.said("inc:home:anna:n:a=1&d=x")
-        == "error: numbers must have plain decimal numbers of at most 40 digits"
+        == "error: numbers must have decimal numbers of at most 40 digits on each side of the point"
     )
     assert stage.said("get:home:anna:n:a&d") == "1&"
 

@@ -12,7 +12,7 @@ from typing import Final
 from lonc.lond.commands import answers, fields, passwords
 from lonc.lond.commands.answers import CannotAnswer
 from lonc.lond.commands.fields import DOMAIN, USER
-from lonc.lond.commands.homes import served_domains
+from lonc.lond.commands.homes import serves
 from lonc.lond.commands.model import BadField, Command, Context, Field, Reply
 from lonc.lond.store.model import Owner
 from lonc.system.clock import SystemClock
@@ -87,7 +87,7 @@ def _passwd(context: Context, domain: bytes, user: bytes, old: bytes, new: bytes
 
 def _makeuser(context: Context, domain: bytes, user: bytes, chosen: str, secret: bytes) -> Reply:
     """`ok`, `already_exists` or `not_right_domain`; with krb4, krb5 and localauth the password is its info."""
-    if domain not in served_domains(context):
+    if not serves(context, domain):
         return Reply(words.NOT_RIGHT_DOMAIN)
     made = context.store.create_account(Owner(domain, user), _account(chosen, secret))
     return answers.OK if made else Reply(words.ALREADY_EXISTS)
@@ -95,7 +95,7 @@ def _makeuser(context: Context, domain: bytes, user: bytes, chosen: str, secret:
 
 def _changeuserauth(context: Context, domain: bytes, user: bytes, chosen: str, secret: bytes) -> Reply:
     """`ok` or `not_right_domain`; `error: not_home: ...` when there is no such account."""
-    if domain not in served_domains(context):
+    if not serves(context, domain):
         return Reply(words.NOT_RIGHT_DOMAIN)
     if context.store.change_account(Owner(domain, user), _account(chosen, secret)):
         return answers.OK

@@ -15,7 +15,7 @@ from lonc.lond.store.model import Owner
 from lonc.wire import words
 
 ROLES: Final = b"roles"  # what a user may do in the network: changed by rolesput and rolesdel alone
-_EXACT: Final = decimal.Context(prec=100)
+_EXACT: Final = decimal.Context(prec=100)  # two numbers of 40 digits and 40 decimals have 81
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -86,7 +86,7 @@ def _inc(
 
 
 def _sum(value: bytes | None, amount: Decimal) -> bytes:
-    """Return the sum as it is kept; exact, because two numbers of 40 digits and 40 decimals have 81."""
+    """Return the sum as it is kept, exact."""
     try:
         old = fields.number(words.unescape(value)) if value else Decimal(0)
     except BadField:

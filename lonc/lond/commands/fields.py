@@ -21,7 +21,8 @@ KEY_BYTES: Final = 2000
 LIST_LIMIT: Final = 100_000  # entries of one list: 16 MiB of `a&a&...` would otherwise become gigabytes
 _NON_WORD = re.compile(rb"[^A-Za-z0-9_]")
 _WORD = re.compile(rb"[A-Za-z0-9_]{1,32}")
-_NUMBER = re.compile(rb"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
+_PLAIN_NUMBER = re.compile(rb"-?[0-9]{1,40}(?:\.[0-9]{0,40})?")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -88,10 +89,14 @@ def amounts(data: bytes) -> list[tuple[bytes, Decimal]]:
 
 
 def number(data: bytes) -> Decimal:
-    """Return a plain decimal number: a sign, digits, a point, no exponent, at most 40 digits on either side."""
-    if not _NUMBER.fullmatch(data):
-        raise BadField("must have plain decimal numbers of at most 40 digits")
-    return Decimal(data.decode("ascii"))
+    """Return a decimal number: a sign, digits, a point, an exponent; at most 40 digits before and behind it.
+
+    The exponent is there because Perl and Python write very small and very big numbers with one.
+    """
+    found = Decimal(data.decode("ascii")) if _NUMBER.fullmatch(data) else None
+    if found is None or not _PLAIN_NUMBER.fullmatch(f"{found:f}".encode("ascii")):
+        raise BadField("must have decimal numbers of at most 40 digits on each side of the point")
+    return found
 
 
 def keys(data: bytes) -> list[bytes]:

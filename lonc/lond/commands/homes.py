@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lonc.lond.clients import own_hosts
 from lonc.lond.commands import answers
 from lonc.lond.commands.answers import CannotAnswer
 from lonc.lond.commands.fields import DOMAIN, USER, text
@@ -25,17 +26,25 @@ def at_home(context: Context, domain: bytes, user: bytes) -> Owner:
 
 def of_domain(context: Context, domain: bytes) -> Owner:
     """Return the domain itself as an owner of data; raises CannotAnswer when this server is not one of its own."""
-    if domain not in served_domains(context):
+    if not serves(context, domain):
         raise CannotAnswer(f"{_NOT_HOME}: this server does not serve the domain")
     return Owner(domain, b"")
 
 
+def serves(context: Context, domain: bytes) -> bool:
+    """Return whether one of our own ids is in the domain."""
+    name = domain.decode("ascii")
+    ids = (context.config.host_id, context.own_id.decode("ascii", "replace"))
+    # The others of our ids are those of our address, which cost more to find.
+    found = any(host.domain == name and host.id in ids for host in context.hosts)
+    return found or domain in served_domains(context)
+
+
 def served_domains(context: Context) -> frozenset[bytes]:
-    """Return the domains of our own ids: the one in the configuration, the one talked to, those of our address."""
-    own = {context.config.host_id, context.own_id.decode("ascii", "replace")}
-    addresses = {host.address for host in context.hosts if host.id in own and host.address}
-    ours = [host for host in context.hosts if host.id in own or host.address in addresses]
-    return frozenset(host.domain.encode("utf-8", "surrogateescape") for host in ours)
+    """Return the domains of our own ids: that of the configuration, the one talked to, those of our address."""
+    ids = {context.own_id.decode("ascii", "replace"), *own_hosts(context.config, context.hosts)}
+    ours = (host.domain for host in context.hosts if host.id in ids)
+    return frozenset(domain.encode("utf-8", "surrogateescape") for domain in ours)
 
 
 def _home(context: Context, domain: bytes, user: bytes) -> Reply:
