@@ -20,13 +20,17 @@ MISSING = (
 _QUESTION = "import sys, dbm.gnu; print(*sys.version_info[:2])"
 
 
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 @functools.cache
 def gdbm_python() -> str | None:
     """Return the path of a Python of our version that has dbm.gnu, our own if it has; None when there is none."""
     version = "{}.{}".format(*sys.version_info)
     for python in (sys.executable, "/usr/bin/python3", f"/usr/bin/python{version}", "/usr/local/bin/python3"):
         if os.access(python, os.X_OK):
-            asked = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=False, timeout=60)
+            asked = _run(python, "-c", _QUESTION)
             if asked.stdout.split() == version.split("."):
                 return python
     return None
@@ -40,8 +44,5 @@ def gdbm_environment() -> dict[str, str]:
 @functools.cache
 def perl_gdbm() -> str | None:
     """Return the path of a perl that has GDBM_File, as the original needs it; None when there is none."""
-    asked = subprocess.run(
-        ["/usr/bin/env", "perl", "-MGDBM_File", "-e", "print $^X"],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    asked = _run("/usr/bin/env", "perl", "-MGDBM_File", "-e", "print $^X")
     return asked.stdout if asked.returncode == 0 else None

@@ -114,9 +114,10 @@ class Postgres:
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         data = str(self.root / "data")
         self._process = self._run("postgres", "-D", data, "-c", f"unix_socket_directories={self.root}", *settings)
-        wait_until(self._serves, 60, "PostgreSQL serves")
+        wait_until(self.serves, 60, "PostgreSQL serves")
 
-    def _serves(self) -> bool:
+    def serves(self) -> bool:
+        """Return whether the server takes connections now; fails when it has ended."""
         assert self._process is not None
         assert self._process.poll() is None, self.report()
         try:
@@ -141,8 +142,11 @@ class Postgres:
     def backends(self) -> list[int]:
         """Return the pids of the processes that serve connections, but the one that is asked."""
         with psycopg.connect(self.url, autocommit=True) as link:
-            serving = "backend_type = 'client backend' and pid <> pg_backend_pid()"
-            return [int(row[0]) for row in link.execute(f"select pid from pg_stat_activity where {serving}".encode())]
+            found = link.execute(
+                """select pid from pg_stat_activity
+                   where backend_type = 'client backend' and pid <> pg_backend_pid()"""
+            )
+            return [int(row[0]) for row in found]
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """Return the rows of a statement, [] where it has none."""
