@@ -62,10 +62,11 @@ class Curve:
 
 
 def panels(results: Results) -> list[Panel]:
-    """Return all panels that have bars: the cases, then delayed files and memory."""
+    """Return all panels that have bars: the cases, then delayed files and memory, then lond's."""
     said = verdicts(results)
     found = [case_panel(case, results.samples, said) for case in results.cases]
     found += [_delayed(results, said), _memory(results, said)]
+    found += [lond_panel(case, results.samples) for case in results.lond]
     return [panel for panel in found if panel.bars]
 
 
@@ -82,6 +83,16 @@ def case_panel(case: Case, samples: Samples, said: Sequence[Verdict]) -> Panel:
             found.append(Bar(row.label, one.median, one.least, one.greatest, shade, kept))
     ours = tuple(one for one in said if one.case == case.title)
     return Panel(case.title.replace("`", ""), UNITS[case.field], tuple(found), ours, case.wide)
+
+
+def lond_panel(case: Case, samples: Samples) -> Panel:
+    """Return the bars of one of lond's cases, the name of the row for its colour."""
+    plain = case_panel(case, samples, ())
+    bars = [
+        Bar(bar.label.replace("lond, all cores", "all cores"), bar.value, bar.least, bar.greatest, bar.label)
+        for bar in plain.bars
+    ]
+    return Panel(plain.title, plain.unit, tuple(bars))
 
 
 def _mark(case: Case, goal: Goal, samples: Samples, value: float) -> Mark | None:

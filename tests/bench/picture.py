@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tests.bench import svg
 from tests.bench.cases import BESIDE
+from tests.bench.londcases import ALL_ONE, ALL_PIPED, ALONE, ALONE_ALL, ONE, PIPED, STUB_ONE, STUB_PIPED
 from tests.bench.panels import Bar, Panel, curves, goal_words, panels
 from tests.bench.plot import PLOT_HEIGHT, plot
 from tests.bench.results import Results, verdicts
@@ -26,6 +27,8 @@ COLORS = {
     "direct": "#8c98a4", "socat": "#b09a72", "HAProxy": "#4f81b5", "HAProxy, 128 KiB": "#8fb4d9",
     "lonc": "#d1603d", "lonc, 10 links": "#a8324a", "lonc, window 1": "#eeb98f",
     "lonc, window 4096": "#e08a5b", "lonc, encrypt:": "#8a4f9e", "C ceiling": "#454545",
+    STUB_ONE: "#454545", STUB_PIPED: "#454545", ALONE: "#5f7f5f", ALONE_ALL: "#94b094",
+    ONE: "#d1603d", PIPED: "#d1603d", ALL_ONE: "#eeb98f", ALL_PIPED: "#eeb98f",
 }  # fmt: skip
 FALLBACK = "#a9a49a"
 WAYS = (
@@ -148,7 +151,7 @@ def _decades(scale: _Scale, top: float, bottom: float) -> list[str]:
 def _bar(bar: Bar, at: Callable[[float], float], y: float) -> list[str]:
     """Return one bar with its name before and its figure behind it."""
     middle = y + BAR / 2
-    own = bar.kind.startswith("lonc") and "window 1" not in bar.kind
+    own = bar.kind.startswith(("lonc", "lond")) and "window 1" not in bar.kind
     parts = [
         svg.words(BARS - 8, middle + 4, bar.label, anchor="end", bold=own),
         svg.box(BARS, y, at(bar.value) - BARS, BAR, color_of(bar.kind), faded=BESIDE in bar.kind),

@@ -43,6 +43,7 @@ class Results:
     listing: Listing | None = None
     on_demand: OnDemand | None = None
     memory: list[Memory] = field(default_factory=list)
+    lond: list[Case] = field(default_factory=list)  # their samples stand among the others
     complete: bool = True  # everything was wanted: goals without figures are told as not measured
 
 

@@ -4,7 +4,8 @@
                                [--no-files]
 
 --wait: how long to wait for a quiet machine before the first round. --first: ahead of what else runs. --quick:
-the cases alone, without growth, delayed files and memory; --only: of the cases only these (keys in cases.py).
+the cases alone, without growth, delayed files and memory; --only: of the cases only these (keys in cases.py, and
+`lond` for all of the server's).
 --no-files: print only. Ends with 1 when a reply was wrong, something failed, or something needed is missing; a
 goal that was missed is marked and explained in the tables and changes nothing at the exit status.
 """
@@ -25,6 +26,9 @@ from pathlib import Path
 from tests.bench.cases import cases, growth
 from tests.bench.idle import idea_1kib, idle_memory
 from tests.bench.kit import TREE, Kit, KitMissing, build
+from tests.bench.lond import LondRounds
+from tests.bench.londcases import KEY as LOND_KEY
+from tests.bench.londcases import lond_cases
 from tests.bench.messages import delayed
 from tests.bench.ondemand import on_demand
 from tests.bench.picture import draw
@@ -39,6 +43,7 @@ QUIET_LOAD = 0.7
 QUIET_SHARE = 0.03  # of the time, for what else runs on the relaying process's core
 PLACE = TREE / "doc" / "bench"
 GROWTH_ROUNDS = 3  # at most: no goal hangs on them
+QUICK_LOND = (3, 0.2)  # rounds and seconds of lond's rows, at most, of a quick run
 MEMORY = ((1, True), (1, False), (100, True), (100, False), (1000, True))  # peers, with the wheel or not
 FIRST = -20
 CHILD_MIB = 8  # more than a child takes
@@ -91,6 +96,9 @@ def measure(kit: Kit, options: argparse.Namespace, descriptors: int) -> Results:
         rounds.run(results.growth, min(options.rounds, GROWTH_ROUNDS))
         results.samples, results.skipped, results.failed = rounds.samples, rounds.skipped, rounds.failed
         results.idea = idea_1kib(cores.daemon)
+        if not options.only or LOND_KEY in options.only.split(","):
+            with part(results, "lond"):
+                _lond(kit, cores, options, results)
         if complete:
             with part(results, "delayed files"):
                 results.delayed = delayed(kit, cores, rivals.stub.port, options.rounds)
@@ -104,6 +112,19 @@ def measure(kit: Kit, options: argparse.Namespace, descriptors: int) -> Results:
                 enough_memory(peers)
                 results.memory.append(idle_memory(peers, wheel=wheel))
     return results
+
+
+def _lond(kit: Kit, cores: Cores, options: argparse.Namespace, results: Results) -> None:
+    """Measure the server, and put what was found into the results."""
+    rounds, seconds = options.rounds, options.seconds
+    if options.quick:
+        rounds, seconds = min(rounds, QUICK_LOND[0]), min(seconds, QUICK_LOND[1])
+    results.lond = lond_cases(len(os.sched_getaffinity(0)))
+    with LondRounds(kit, cores, seconds) as lond:
+        lond.run(results.lond, rounds)
+    results.samples = {**results.samples, **lond.samples}
+    results.skipped |= lond.skipped
+    results.failed |= lond.failed
 
 
 @contextmanager

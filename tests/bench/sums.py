@@ -70,6 +70,13 @@ def ratio(samples: Samples, case: str, goal: Goal) -> float | None:
     return own.median / other.median if other and other.median else None
 
 
+def round_ratios(samples: Samples, case: str, row: str, other: str) -> Spread | None:
+    """Return median and extremes of the ratios of two rows' rates, one for each round; None without them."""
+    both = zip(samples.get((case, row), ()), samples.get((case, other), ()), strict=False)
+    found = [own.rate / against.rate for own, against in both if against.rate]
+    return Spread(statistics.median(found), min(found), max(found)) if found else None
+
+
 def judge(case: Case, samples: Samples) -> list[Verdict]:
     """Return a verdict for each goal of a case."""
     found = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.bench.cases import Case
 from tests.bench.idle import Memory
+from tests.bench.londtable import lond_section
 from tests.bench.messages import COUNT
 from tests.bench.results import Results, verdicts
 from tests.bench.scan import CHILDREN, MANY, PEERS, SCAN_S
@@ -103,6 +104,7 @@ def text(results: Results) -> str:
     parts.append("## Cases")
     parts += [case_table(case, results.samples) for case in results.cases]
     parts += _idea(results)
+    parts += lond_section(results.lond, results.samples)
     if results.growth:
         parts += ["## Growth", growth_table(results.growth, results.samples), GROWTH_NOTE]
     parts += [*_files(results), *_on_demand(results)]
