@@ -50,7 +50,7 @@ class Pool:
 
     def __init__(
         self, listeners: Sequence[socket.socket], service: Service, rules: PoolRules, *, loop: Loop, log: Log,
-        board: Scoreboard | None, clock: Clock, signals: Mapping[int, Callable[[], object]] | None = None,
+        clock: Clock, board: Scoreboard | None = None, signals: Mapping[int, Callable[[], object]] | None = None,
     ) -> None:  # fmt: skip
         """listeners: from listen_tcp and listen_unix; the pool closes them, and removes the paths that it made.
 
