@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from lonc.config import Host, load_config
@@ -22,11 +23,41 @@ HOSTS = (
     Host("named", "third", "library", "named.example", ""),
 )
 
+# One good line for every row, and how its reply begins; in order, on one store.
+GOOD = [
+    ("ping", "here1"),
+    ("home:home:anna", "found"),
+    ("home:home:nobody", "not_found"),
+    ("makeuser:home:bert:internal:secret%21", "ok"),
+    ("auth:home:bert:secret%21", "authorized"),
+    ("currentauth:home:bert", "internal:"),
+    ("passwd:home:bert:secret%21:other", "ok"),
+    ("changeuserauth:home:bert:krb4:REALM", "ok"),
+    ("log:home:anna:Login: 50% done", "ok"),
+    ("put:home:anna:notes:a=1&b=%26", "ok"),
+    ("newput:home:anna:notes:c=3", "ok"),
+    ("inc:home:anna:notes:a=2", "ok"),
+    ("get:home:anna:notes:b&a&x&c", "%26&3&&3"),
+    ("eget:home:anna:notes:a", "3"),
+    ("del:home:anna:notes:b&x", "ok"),
+    ("keys:home:anna:notes", "a&c"),
+    ("dump:home:anna:notes:.", "a=3&c=3"),
+    ("store:home:anna:notes:rec:k=v", "ok"),
+    ("restore:home:anna:notes:rec", "version=1&1:keys=k:timestamp&1:k=v&1:timestamp=1700000000"),
+    ("rolesput:home:anna:home:boss:r=1", "ok"),
+    ("rolesdel:home:anna:home:boss:r", "ok"),
+    ("idput:home:100=anna", "ok"),
+    ("idget:home:100&101", "anna&"),
+    ("tmpput:some%20data", ""),
+    ("tmpget:" + "0" * 32, "error: there is nothing with this id"),
+    ("tmpdel:" + "0" * 32, "error: there is nothing with this id"),
+]
+
 
 class Stage:
     """One server with its files below root; `ask` and `said` carry a line out."""
 
-    def __init__(self, root: Path, store: Store | None = None) -> None:
+    def __init__(self, root: Path, store: Store | None = None, engine: str = "sqlite") -> None:
         (root / "conf").mkdir()
         lines = [
             "lonHostID here1",
@@ -36,7 +67,7 @@ class Stage:
         for name in ("lonDaemons", "lonTabDir", "lonUsersDir"):
             (root / name).mkdir()
         self.root = root
-        self.config = load_config(str(root / "conf"))
+        self.config = replace(load_config(str(root / "conf")), store=engine)
         self.log_path = root / "lond.log"
         log = Log(str(self.log_path), files=SystemFiles(), clock=SystemClock(), who="w1", stderr_fd=-1)
         self.store = store or open_store(self.config)

@@ -12,40 +12,11 @@ from hypothesis import strategies as st
 from lonc.lond.commands import administration, listing, resources, server
 from lonc.lond.commands.model import Command, Context, Field, Reply, Who
 from lonc.lond.commands.table import TABLE
-from tests.unit.command_stage import BrokenStore, Stage, stages
+from tests.unit.command_stage import GOOD, BrokenStore, Stage, stages
 
 # The rows that others own, and test.
 ELSEWHERE = {command.word for rows in (administration, resources, server) for command in rows.ROWS}
 OURS = sorted(set(TABLE) - ELSEWHERE)
-# One good line for every row, and how its reply begins; in order, on one store.
-GOOD = [
-    ("ping", "here1"),
-    ("home:home:anna", "found"),
-    ("home:home:nobody", "not_found"),
-    ("makeuser:home:bert:internal:secret%21", "ok"),
-    ("auth:home:bert:secret%21", "authorized"),
-    ("currentauth:home:bert", "internal:"),
-    ("passwd:home:bert:secret%21:other", "ok"),
-    ("changeuserauth:home:bert:krb4:REALM", "ok"),
-    ("log:home:anna:Login: 50% done", "ok"),
-    ("put:home:anna:notes:a=1&b=%26", "ok"),
-    ("newput:home:anna:notes:c=3", "ok"),
-    ("inc:home:anna:notes:a=2", "ok"),
-    ("get:home:anna:notes:b&a&x&c", "%26&3&&3"),
-    ("eget:home:anna:notes:a", "3"),
-    ("del:home:anna:notes:b&x", "ok"),
-    ("keys:home:anna:notes", "a&c"),
-    ("dump:home:anna:notes:.", "a=3&c=3"),
-    ("store:home:anna:notes:rec:k=v", "ok"),
-    ("restore:home:anna:notes:rec", "version=1&1:keys=k:timestamp&1:k=v&1:timestamp=1700000000"),
-    ("rolesput:home:anna:home:boss:r=1", "ok"),
-    ("rolesdel:home:anna:home:boss:r", "ok"),
-    ("idput:home:100=anna", "ok"),
-    ("idget:home:100&101", "anna&"),
-    ("tmpput:some%20data", ""),
-    ("tmpget:" + "0" * 32, "error: there is nothing with this id"),
-    ("tmpdel:" + "0" * 32, "error: there is nothing with this id"),
-]
 NAMES_BAD = [
     "",
     ".",
