@@ -17,7 +17,7 @@ from lonc.system.files import Files, open_regular, sync_directory, write_all
 FILE_MODE = 0o600
 LOCK_WAIT_S = 10.0  # a line takes milliseconds; whoever holds the lock for longer is stopped or stuck
 _FIRST_PAUSE_S = 0.0005
-_LONGEST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.005
 
 
 def append_activity(files: Files, users_dir: str, owner: Owner, line: bytes) -> None:
