@@ -41,6 +41,11 @@ def is_manager(context: Context) -> bool:
     return valid_id(context.client.decode("ascii", "replace")) and context.client in named
 
 
+def asked_by(context: Context) -> str:
+    """Return the id of the client for the log."""
+    return context.client.decode("ascii", "replace")
+
+
 # --- reinit -----------------------------------------------------------------------------------------------
 
 
@@ -55,7 +60,7 @@ def _reinit(context: Context, program: str) -> Reply:
     problem = tell_tables_changed(context.config, program)
     if problem:
         return answers.error(problem)
-    context.log.write(f"{context.client.decode('ascii', 'replace')} has {program} read its tables again")
+    context.log.write(f"{asked_by(context)} has {program} read its tables again")
     return answers.OK
 
 
@@ -114,8 +119,7 @@ def _pushfile(context: Context, name: str, contents: bytes) -> Reply:
         context.log.write(f"{name} was pushed and cannot be installed: {error.strerror}", Severity.CRITICAL)
         return answers.error(f"{name} was not installed: {error.strerror}")
     if changed:
-        client = context.client.decode("ascii", "replace")
-        context.log.write(f"{name} was replaced by order of {client}; the old one is {name}{BEFORE}")
+        context.log.write(f"{name} was replaced by order of {asked_by(context)}; the old one is {name}{BEFORE}")
     return answers.OK
 
 

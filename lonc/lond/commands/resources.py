@@ -18,6 +18,7 @@ from lonc.lond.commands import answers, directories, fields, subscriptions
 from lonc.lond.commands.answers import CannotAnswer
 from lonc.lond.commands.model import BadField, Command, Context, Field, Reply
 from lonc.lond.store.model import Owner
+from lonc.lonnet.fetching import Bounds
 from lonc.lonnet.places import META, Busy, PathRefused, Place, facts_of, is_regular, locked, opened, rest_of
 from lonc.lonnet.replication import Copied, NotCopied, repcopy, rest_path, unsubscribe
 from lonc.system.files import Files, SystemFiles
@@ -26,6 +27,9 @@ from lonc.wire import words
 
 FILES: Files = SystemFiles()
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
+# The asking lonc closes its link, with all that is in flight on it, when a delayed message is not answered within
+# loncDelayedTimeout (60 s); so an update is answered before, also when the home server has to be looked for.
+UPDATE_BOUNDS: Final = Bounds(whole_s=45.0, stall_s=15.0)
 _REJECTED: Final = Reply(words.REJECTED)
 _NOT_FOUND: Final = Reply(words.NOT_FOUND)
 
@@ -94,7 +98,7 @@ def _update(context: Context, path: bytes) -> Reply:
         if unused:
             unsubscribe(context.config, _others(context), rest_path(rest))
         else:
-            repcopy(context.config, _others(context), rest_path(rest), again=True)
+            repcopy(context.config, _others(context), rest_path(rest), again=True, bounds=UPDATE_BOUNDS)
         return answers.OK
     except FileNotFoundError:
         return _NOT_FOUND
