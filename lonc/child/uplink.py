@@ -25,6 +25,7 @@ READ_BYTES = 64 * 1024  # above 128 KiB the allocator would map and unmap memory
 READS_PER_TURN = 16  # a MiB; then clients and other links have their turn
 OUT_OF_STEP = "out_of_step"  # more replies than requests
 SOCKET_ERROR = "socket_error"
+ANY_ADDRESS = "*"  # of loncSourceAddress: the kernel chooses
 NO_CONNECTION = "no_connection"  # nothing was said yet
 UNRESOLVED = "unresolved"
 
@@ -146,11 +147,21 @@ class Uplink:
             return
         self._sock = sock
         self._tcp = LinkSocketWatch(sock, self._config.keepalive_s)
-        code = sock.connect_ex((self.address, self._config.port))
+        code = self._connect(sock)
         if code in (0, errno.EINPROGRESS):
             self._watch(WRITE)
         else:
             self._fail(NO_CONNECTION, os.strerror(code))
+
+    def _connect(self, sock: socket.socket) -> int:
+        """Begin to connect, from loncSourceAddress where that is of the same family; return the errno, or 0."""
+        source = self._config.source_address
+        if source != ANY_ADDRESS and (":" in source) == (":" in self.address):
+            try:
+                sock.bind((source.strip("[]"), 0))
+            except OSError as error:
+                return error.errno or errno.EADDRNOTAVAIL
+        return sock.connect_ex((self.address, self._config.port))
 
     def _connected(self, sock: socket.socket) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -84,6 +84,7 @@ class Config:
     connect_timeout_s: float
     pong: bool
     pong_delay_s: float
+    source_address: str
     pipeline: int
     delayed_pipeline: int
     max_connections: int

@@ -156,7 +156,7 @@ TEXT = Kind(_parse_text, _says("any word"))
 ID = Kind(_parse_id, _says(ID_ALLOWED))
 USER = Kind(_parse_user, _says("the name of a user"))
 STORE = Kind(_parse_store, _says("sqlite, gdbm, or an address that begins postgresql://"))
-ADDRESS = Kind(_parse_address, _says("an IPv4 or IPv6 address of this machine, or * for all"))
+ADDRESS = Kind(_parse_address, _says("an IPv4 or IPv6 address of this machine, or * for any"))
 USERS = Kind(_parse_users, _says("names of users with commas and no blanks between them, or nothing"))
 
 
@@ -213,6 +213,8 @@ OURS: Final = (
     _seconds("loncConnectTimeout", "connect_timeout_s", 5, 0.1, 300, "limit of resolving and connecting"),
     _switch("loncPong", "pong", True, "say pong in the opening dialogue"),
     _seconds("loncPongDelay", "pong_delay_s", 0, 0, 60, "pause before pong; the original has 5"),
+    Setting("loncSourceAddress", "source_address", ADDRESS, "*",
+            "address that links come from, which is what peers know this server by"),
     _count("loncPipeline", "pipeline", 256, 1, 65536, "requests in flight on a link; 1: one after the other"),
     _count("loncDelayedPipeline", "delayed_pipeline", 1, 1, 1024, "delayed messages in flight"),
     _count("loncMaxConnections", "max_connections", 1, 1, 64, "links per peer"),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lonc.cli.demo.screen import shortened
@@ -20,8 +21,9 @@ from tests.process.waiting import TREE, wait_until
 
 LIMIT_S = 90.0
 STEPS = [
-    "A network of three servers", "lonc starts as the watchdog starts it", "Requests through the UNIX sockets",
-    "64 clients at once", "A peer is cut off", "The peer comes back", "Restart in place", "The end",
+    "A network of three servers", "lond and lonc start as the watchdog starts them",
+    "Requests through the UNIX sockets", "64 clients at once", "A peer is cut off", "What must not be lost",
+    "The peer comes back", "Restart in place", "The end",
 ]  # fmt: skip
 
 
@@ -67,9 +69,9 @@ class Show:
         return int(self.wait_for(r"lonc\.pid holds (\d+)")[1])
 
     def family(self) -> list[int]:
-        """Return the daemon, its children and the peers, all of them running now."""
-        peers = procs.descendants(self.process.pid)
-        return [self.daemon(), *procs.descendants(self.daemon()), *peers]
+        """Return every process of lonc and lond of every server that runs now, and nobody's else."""
+        self.daemon()
+        return [pid for pid in procs.using(self.root()) if pid != self.process.pid]
 
 
 @pytest.fixture
@@ -96,7 +98,10 @@ def test_the_whole_story_is_true_and_nothing_stays(tmp_path: Path, shows: list[S
     shows.append(show)
     show.wait_for("oak1  ping")
     family = show.family()
-    assert len(family) == 4 + 3
+    names = sorted(psutil.Process(pid).name() for pid in family)
+    assert names.count("lonc") == 2 * 4  # a parent and three children on two servers
+    assert names.count("lond") >= 3 * 3  # a parent and two workers at least on each
+    assert set(names) == {"lonc", "lond"}
     assert show.ended() == 0, show.text()
     text = show.text()
     for number, step in enumerate(STEPS, 1):
@@ -105,7 +110,11 @@ def test_the_whole_story_is_true_and_nothing_stays(tmp_path: Path, shows: list[S
     assert len(tallies) == 2
     assert all(asked == answered and int(asked) > 100 for asked, answered, _, _ in tallies)
     assert all((refused, lost) == ("0", "0") for _, _, refused, lost in tallies)
-    for said in ("enc:", "->  con_lost", "DEAD", "Delayed put (34 bytes): &gt;ok", "same parent"):
+    assert re.search(r"restore:demo:alice:grades:quiz1  ->  version=2&.*1:score=7.*2:score=9", text)
+    told = ("encrypt:auth:demo:alice:opensesame  ->  authorized", "auth:demo:alice:wrong  ->  non_authorized",
+            "->  con_lost", "DEAD", "->  con_delayed", "sealed:1:", "Delayed put (34 bytes): &gt;ok",
+            "Delayed encrypt:passwd (46 bytes): &gt;ok", "same parent")  # fmt: skip
+    for said in told:
         assert said.replace("&gt;", ">") in text
     assert text.count("CRITICAL") == 1  # the peer that was cut off
     assert "\033" not in text  # colours are for terminals

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from types import FrameType
 
-from lonc.cli.demo.narrative import stay, tell
-from lonc.cli.demo.network import DemoError, Network
-from lonc.cli.demo.screen import Screen
+from lonc.cli.demo.narrative import tell
+from lonc.cli.demo.network import Network
+from lonc.cli.demo.screen import DemoError, Screen
+from lonc.cli.demo.staying import stay
 
 
 def main() -> int:

@@ -13,6 +13,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 REPLY_LIMIT_S = 20.0
+TOKENS_EACH = 16  # how many different values each client of a crowd asks for in turn
+
+
+def tokens(clients: int) -> bytes:
+    """Return the pairs `key=value` that a crowd of so many clients asks for, as `put` takes them."""
+    names = [(number, turn) for number in range(clients) for turn in range(TOKENS_EACH)]
+    return b"&".join(b"t%d_%d=%s" % (*name, _value(*name)) for name in names)
+
+
+def _value(number: int, turn: int) -> bytes:
+    return b"%d_%d_%s" % (number, turn, bytes([97 + number % 26]) * 20)
 
 
 @dataclass
@@ -58,14 +69,14 @@ def ask(path: str, command: bytes, limit_s: float = REPLY_LIMIT_S) -> tuple[byte
 
 
 def crowd(paths: list[str], clients: int, requests: int) -> Tally:
-    """Let many clients at once send so many `echo:` requests each, each client over one connection."""
+    """Let many clients at once ask for so many of their tokens each, each client over one connection."""
 
     async def one(number: int, tally: Tally) -> None:
         path = paths[number % len(paths)]
         async with asyncio.timeout(REPLY_LIMIT_S):
             reader, writer = await asyncio.open_unix_connection(path)
             for turn in range(requests):
-                await _echo(reader, writer, b"%d-%d-%s" % (number, turn, bytes([97 + number % 26]) * 20), tally)
+                await _ask_token(reader, writer, number, turn % TOKENS_EACH, tally)
             writer.close()
 
     return asyncio.run(_all(one, clients))
@@ -87,7 +98,7 @@ def stream_of_clients(paths: list[str], lanes: int, meanwhile: Callable[[], Awai
                     tally.first_trouble = tally.first_trouble or f"connect: {error.strerror}"
                     await asyncio.sleep(0.01)
                     continue
-                await _echo(reader, writer, b"%d-%d" % (number, turn), tally)
+                await _ask_token(reader, writer, number, turn % TOKENS_EACH, tally)
                 writer.close()
             turn += 1
 
@@ -115,10 +126,13 @@ async def _all(one: Callable[[int, Tally], Awaitable[None]], clients: int) -> Ta
     return tally
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: bytes, tally: Tally) -> None:
+async def _ask_token(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, turn: int, tally: Tally
+) -> None:
     tally.requests += 1
     began = time.monotonic()
-    writer.write(b"echo:" + token + b"\n")
+    token = _value(number, turn)
+    writer.write(b"get:demo:alice:tokens:t%d_%d\n" % (number, turn))
     try:
         reply = await reader.readline()
     except OSError:

@@ -16,6 +16,10 @@ _LINE = re.compile(r"(?P<time>.{24}) \((?P<pid>\d+)\) \[(?P<who>[^]]*)\] \[[^]]*
 _STYLES = {"heading": "1;36", "good": "32", "bad": "1;31", "quiet": "2", "shown": "33"}
 
 
+class DemoError(Exception):
+    """Something was not as the story tells it; the text says what."""
+
+
 class Screen:
     """Prints to one stream, at once; a reader that is gone (`| head`) is no error."""
 
