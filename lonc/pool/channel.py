@@ -57,6 +57,7 @@ class Channel:
         self._stage = Stage.OPEN
         self._told = False  # ended() was called
         self._watching = 0
+        self._last = False  # nothing more is read; closed when the session has done what it holds back
 
     @property
     def closed(self) -> bool:
@@ -103,7 +104,7 @@ class Channel:
     def watch(self) -> None:
         """Compare what is wanted of the loop with what it does for this client."""
         wanted = WRITE if self._box.held else 0
-        if self._stage is Stage.OPEN and not self.full:
+        if self._stage is Stage.OPEN and not self.full and not self._last:
             wanted |= READ
         if wanted and wanted != self._watching:
             self.loop.watch(self.sock, self._ready, wanted)
@@ -123,6 +124,8 @@ class Channel:
             self.abort()
         elif self._stage is not Stage.GONE:
             self._offer_room()
+            if self._last and self.on_room is None:
+                self.close()
             self.watch()
 
     def _offer_room(self) -> None:
@@ -139,12 +142,13 @@ class Channel:
             return
         while self._stage is Stage.OPEN and self._read():
             pass
-        self.close()
+        self._last = True
+        self._clients.later(self)
 
     def _ready(self, mask: int) -> None:
         if mask & WRITE:
             self._clients.later(self)
-        if mask & READ and self._stage is Stage.OPEN:
+        if mask & READ and self._stage is Stage.OPEN and not self._last:
             self._read()
 
     def _read(self) -> bool:
@@ -161,8 +165,8 @@ class Channel:
             self._clients.record.bytes_in += len(data)
             self.session.received(data)
             return True
-        self._tell_end()  # before the close: a client that has only ended its half may still be answered
-        self.close()
+        self._last = True  # a client that has only ended its half may still be answered
+        self._clients.later(self)
         return False
 
     def _write(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +20,14 @@ from lonc.pool.service import Parting, PoolRules, Service
 from lonc.system.scoreboard import ChildRecord
 
 PAUSE_S = 0.5  # after an accept that failed; new clients wait in the backlog or go to another worker
+KEPT_DESCRIPTORS = 64  # never given to clients: the log and what the service opens need theirs
 _NOBODY = (BlockingIOError, ConnectionAbortedError, InterruptedError)  # somebody else was first, or it left again
+
+
+def _room() -> int:
+    """Return how many clients the limit of descriptors leaves room for, at least 1."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else max(1, soft - KEPT_DESCRIPTORS)
 
 
 class Clients:
@@ -42,7 +50,7 @@ class Clients:
         self._listeners = list(listeners)
         self._service = service
         self._loop = loop
-        self._at_once = rules.at_once
+        self._at_once = min(rules.at_once, _room())
         self._share = share
         self._warn = warn
         self._dirty: list[Channel] = []

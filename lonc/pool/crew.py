@@ -196,9 +196,9 @@ class Crew:
             member.ready_at = self._clock.monotonic()
         elif kind == letters.STATE:
             clients, accepting, taken = map(int, text.split())
-            if clients:
-                member.resting = False  # a client was faster than the letter
-            elif member.clients:
+            if taken != member.taken:
+                member.resting = False  # a client was faster than the letter, which it may have passed over
+            if member.clients and not clients:
                 member.idle_since = self._clock.monotonic()
             member.clients, member.accepting, member.taken = clients, bool(accepting), taken
 

@@ -27,7 +27,7 @@ RETIRE: Final = b"c"
 RELOAD: Final = b"l"
 
 LONGEST: Final = 4096  # bytes of a word
-_MOST_WAITING = 1000  # letters that the other side has not taken; more are lost, and counted
+_MOST_WAITING = 1000  # letters that the other side has not taken
 _PER_TURN = 64
 _LEAVING_S = 1.0  # what the last letters get
 
@@ -38,7 +38,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Post:
-    """One end, watched by a loop. lost: letters that found no room."""
+    """One end, watched by a loop."""
 
     def __init__(
         self, sock: socket.socket, loop: Loop, on_letter: Callable[[bytes, bytes], None],
@@ -46,7 +46,6 @@ class Post:
     ) -> None:  # fmt: skip
         """on_letter(kind, text) is called for each letter; on_end() once, when the other end is closed."""
         sock.setblocking(False)
-        self.lost = 0
         self._sock = sock
         self._loop = loop
         self._on_letter = on_letter
@@ -55,16 +54,19 @@ class Post:
         self._open = True
         loop.watch(sock, self._ready)
 
-    def send(self, kind: bytes, text: bytes = b"") -> None:
-        """Send a letter, now or as soon as there is room; no error when nobody reads it."""
+    def send(self, kind: bytes, text: bytes = b"") -> bool:
+        """Send a letter, now or as soon as there is room; False: too many wait, it is lost.
+
+        No error when nobody is there to read it.
+        """
         if not self._open:
-            return
+            return True
         if len(self._waiting) >= _MOST_WAITING:
-            self.lost += 1
-            return
+            return False
         self._waiting.append(kind + text)
         if len(self._waiting) == 1 and not self._push():
             self._loop.watch(self._sock, self._ready, READ | WRITE)
+        return True
 
     def _push(self) -> bool:
         """Send what waits; return False when the kernel has no room."""

@@ -29,7 +29,7 @@ class Session(Protocol):
         """Do what the deadline is for; now: monotonic seconds."""
 
     def ended(self) -> None:
-        """The other side is gone, or the channel was closed by us; called once. What is sent now may arrive."""
+        """The other side is gone, or the channel was closed by us; called once. What is sent now is lost."""
 
 
 @runtime_checkable

@@ -84,7 +84,8 @@ class Worker:
         if len(word) > letters.LONGEST:
             raise ValueError(f"a word of {len(word)} bytes: at most {letters.LONGEST}")
         if self._post is not None:
-            self._post.send(letters.WORD, word)
+            if not self._post.send(letters.WORD, word):
+                self._warn("A word for the parent is lost: it reads none", "words")
         else:
             self.on_word(word)
 

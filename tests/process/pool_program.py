@@ -5,6 +5,7 @@ it sends is an order to its worker (ORDERS), anything else comes back as it was.
     rules   of the pool        unix    path instead of a port of 127.0.0.1        log   path
     chld    "deaf": nobody hears of a death; "stolen": somebody else waits for the dead
     forks   [errno, how often] what the first forks fail with
+    accept  [errno, how often] what the first accepts of each worker fail with
     cannot  the service cannot begin
 HUP has the babysitter look, WINCH calls shutdown().
 """
@@ -14,9 +15,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 from lonc.errors import LoncError
 from lonc.loop import Loop
@@ -78,6 +80,7 @@ class Talk:
         """Do what waits, as long as there is room for answers."""
         while self.lines:
             if self.channel.full:
+                self.worker.log.write("asked for much")
                 self.channel.on_room = self.go_on
                 return
             line = self.lines.popleft()
@@ -161,12 +164,28 @@ def fail_forks(number: int, times: int) -> None:
     os.fork = failing
 
 
+class FailingListener(socket.socket):
+    """A listener whose first accepts fail."""
+
+    failures: ClassVar[list[int]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Fail, or accept."""
+        if self.failures:
+            raise OSError(self.failures[-1], os.strerror(self.failures.pop()))
+        return super().accept()
+
+
 def main() -> int:
     """Run the pool."""
     options = json.loads(sys.argv[1])
     clock = SystemClock()
     log = Log(options["log"], files=SystemFiles(), clock=clock, who="PARENT")
     listener = listen_unix(options["unix"]) if "unix" in options else listen_tcp("127.0.0.1", 0)
+    if "accept" in options:
+        listener = FailingListener(fileno=listener.detach())
+        number, times = options["accept"]
+        FailingListener.failures += [number] * times
     rules = PoolRules(**{"program": "pooltest", **options.get("rules", {})})
     pool = Pool([listener], Talker(options), rules, loop=Loop(clock), log=log, board=None, clock=clock)
     pool.on_word = lambda name, word: log.write(f"word of {name}: {word.decode()}")

@@ -76,7 +76,8 @@ class PoolRun:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         """options: those of pool_program but `log`; others are its rules."""
-        known = {name: options.pop(name) for name in ("unix", "chld", "forks", "cannot") if name in options}
+        own = {"unix", "chld", "forks", "accept", "cannot"}.intersection(options)
+        known = {name: options.pop(name) for name in own}
         self.log_path = folder / "pool.log"
         self.clients: list[Client] = []
         command = [sys.executable, "-m", "tests.process.pool_program"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -113,6 +115,26 @@ def test_a_client_that_does_not_read_is_not_read_any_more(tmp_path: Path) -> Non
         assert psutil.Process(other.pid).memory_info().rss < 200_000_000  # 64 KiB of these lines ask for 600 MB
         greedy.sock.settimeout(LIMIT_S)
         assert [len(greedy.line()) for _ in range(200)] == [100000] * 200
+
+
+def test_held_back_requests_are_answered_before_the_worker_leaves(tmp_path: Path) -> None:
+    with running(tmp_path, processes=2, connections=0, stop_timeout_s=60) as pool:
+        client = pool.client()
+        client.sock.sendall(b"big 1000000\n" * 20)
+        client.sock.shutdown(socket.SHUT_WR)
+        pool.wait_log("asked for much")
+        os.kill(client.pid, signal.SIGTERM)
+        assert [len(client.line()) for _ in range(21)] == [1000000] * 20 + [0]
+
+
+@pytest.mark.parametrize(("number", "pause_s"), [(errno.EMFILE, 1.0), (errno.ECONNABORTED, 0.0)])
+def test_an_error_of_accept_is_survived(tmp_path: Path, number: int, pause_s: float) -> None:
+    with running(tmp_path, processes=2, accept=[number, 2]) as pool:
+        began = time.monotonic()
+        assert pool.client().ask("x") == "x"
+        assert time.monotonic() - began >= pause_s  # two pauses of half a second: no spinning
+        told = "Cannot accept clients for the moment: Too many open files"
+        assert pool.log().count(told) == (number == errno.EMFILE)
 
 
 def test_without_workers_the_process_itself_accepts(tmp_path: Path) -> None:
