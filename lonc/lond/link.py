@@ -26,7 +26,7 @@ from lonc.wire.server import AskPong, Closed, Request, Send, ServerEvent, Server
 WORK_S: Final = 0.05  # of commands in one turn
 REPLY_AFTER_S: Final = 0.002  # a reply waits no longer than this for the next one to go out with it
 MOST_WAITING: Final = 1 << 20  # bytes of output that may wait; what a command adds comes on top
-LOOK_S: Final = 0.02  # between two looks at a client that does not read
+LOOK_S: Final = (0.002, 0.1)  # between two looks at a client that does not read: first, and longest
 QUIET_S: Final = 0.1
 GATHER_S: Final = 1.5  # the longest time that replies are held back
 
@@ -64,6 +64,7 @@ class Link:
         self._at = 0  # where the first piece's next line begins
         self._out: list[bytes] = []
         self._out_size = 0
+        self._look_s = LOOK_S[0]
         self._asking = False
         self._over = False
         self._open_until = duty.clock.monotonic() + duty.init_timeout_s
@@ -216,7 +217,8 @@ class Link:
             self.deadline = None
         elif self._raw and not self._asking:
             blocked = self.channel.waiting > MOST_WAITING
-            self.deadline = self._duty.clock.monotonic() + (LOOK_S if blocked else 0.0)
+            self._look_s = min(2 * self._look_s, LOOK_S[1]) if blocked else LOOK_S[0]
+            self.deadline = self._duty.clock.monotonic() + (self._look_s if blocked else 0.0)
         elif self._quiet_at is not None:
             self.deadline = self._quiet_at if not self._asking else self._gathered_at
         else:

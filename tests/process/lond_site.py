@@ -41,6 +41,9 @@ class Dialed(Client):
             self.socket.close()
             raise
 
+    def __enter__(self) -> Dialed:
+        return self
+
     def greet(self) -> Dialed:
         """Go through the first two rows of the dialogue."""
         challenge = self.ask(b"init", 20)
