@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (without the program's name; None: sys.argv) and return the exit code."""
     ensure_stdio()
     try:
-        options = _parser().parse_args(argv)
+        options = command_line().parse_args(argv)
     except SystemExit as stop:  # --help, --version, or a usage error that argparse has told
         return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
     try:
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return what the command line may hold; the manual page is compared with it."""
     parser = argparse.ArgumentParser(
         prog="lond",
         description="The daemon that answers the other servers of a LON-CAPA network.",
