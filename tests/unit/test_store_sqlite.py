@@ -83,15 +83,9 @@ def test_damage_inside_is_told_and_the_process_goes_on(tmp_path: Path) -> None:
     store.close()
     whole = base(tmp_path).read_bytes()
     base(tmp_path).write_bytes(whole[:8192] + b"\xa5" * (len(whole) - 8192))
-    errors = 0
     for number in range(300):
-        try:
-            with store.reading(Owner(b"msu", b"u%d" % number), b"ns") as space:
-                list(space.items())
-        except StoreError as error:
-            errors += 1
-            assert "damaged" in str(error)
-    assert errors == 300
+        with pytest.raises(StoreError, match="damaged"):
+            got(store, Owner(b"msu", b"u%d" % number))
     put(store, Owner(b"osu", b"ann"))
     store.close()
 
@@ -135,7 +129,7 @@ def test_links_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "msu").mkdir()
     (tmp_path / "msu" / name).symlink_to(tmp_path / "elsewhere")
     store = SqliteStore(str(tmp_path))
-    with pytest.raises(StoreError, match="the database of domain msu cannot be used: .*symbolic link"):
+    with pytest.raises(StoreError, match=r"the database of domain msu cannot be used: .*symbolic link"):
         put(store)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -168,13 +162,9 @@ def test_a_writer_is_waited_for_and_then_told(tmp_path: Path) -> None:
 def test_an_error_of_sqlite_inside_is_told_and_taken_back(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path))
     put(store)
-    with (
-        pytest.raises(StoreError, match="string or blob too big"),
-        store.writing(ANN, b"ns", b"") as space,
-    ):
-        store._bases[b"msu"].link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000)
-        space.put(b"a", b"2")
-        space.put(b"b", b"2" * 2000)
+    store._bases[b"msu"].link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000)
+    with pytest.raises(StoreError, match="string or blob too big"):
+        put(store, value=b"2" * 2000)
     assert got(store) == b"1"
     put(store, value=b"3")
     assert got(store) == b"3"

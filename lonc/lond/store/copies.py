@@ -31,14 +31,16 @@ class Change:
         self._journal = journal
         self._data_path = os.path.join(folder, namespace + ".db")
         self._journal_path = os.path.join(folder, namespace + ".hist")
-        size = _size(files, self._journal_path) if journal else 0
-        self.fresh = os.path.join(folder, f"{_prefix(namespace)}{size}.{zlib.crc32(journal)}")
+        self._prefix = os.path.join(folder, _prefix(namespace))
+        self.fresh = ""  # where the copy is
         self._copied = False
         self._grown_from: int | None = None
 
     def copy(self) -> None:
-        """Make the copy, with the mode of the old file; empty when there is none."""
+        """Make the copy, `fresh`, with the mode of the old file; empty when there is none."""
         files = self._files
+        size = _size(files, self._journal_path) if self._journal else 0
+        self.fresh = f"{self._prefix}{size}.{zlib.crc32(self._journal)}"
         try:
             old = open_regular(files, self._data_path, os.O_RDONLY)
         except FileNotFoundError:
