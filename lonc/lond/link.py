@@ -23,8 +23,7 @@ from lonc.pool import Channel
 from lonc.system.clock import Clock
 from lonc.wire.server import AskPong, Closed, Request, Send, ServerEvent, ServerSession, ServerState
 
-WORK_S: Final = 0.05  # of commands in one turn
-REPLY_AFTER_S: Final = 0.002  # a reply waits no longer than this for the next one to go out with it
+WORK_S: Final = 0.003  # of commands in one turn: the replies of a turn go out together at its end
 MOST_WAITING: Final = 1 << 20  # bytes of output that may wait; what a command adds comes on top
 LOOK_S: Final = (0.002, 0.1)  # between two looks at a client that does not read: first, and longest
 QUIET_S: Final = 0.1
@@ -150,7 +149,7 @@ class Link:
 
         last: there will be no other turn.
         """
-        until, reply_at = now + (float("inf") if last else WORK_S), now + REPLY_AFTER_S
+        until = now + (float("inf") if last else WORK_S)
         while self._raw and not self._asking and not self._over:
             # Beyond what may wait of input there is no pause for the loop: it would only read more.
             if now >= until and self._raw_size <= MOST_WAITING:
@@ -161,10 +160,8 @@ class Link:
                     break
             for event in self.session.receive(self._next_piece()):
                 self._handle(event)
+            self._look_s = LOOK_S[0]
             now = self._duty.clock.monotonic()
-            if now >= reply_at and self._quiet_at is None:
-                self._flush()
-                reply_at = now + REPLY_AFTER_S
         if self._quiet_at is None:
             self._flush()
         self._settle()
@@ -217,8 +214,8 @@ class Link:
             self.deadline = None
         elif self._raw and not self._asking:
             blocked = self.channel.waiting > MOST_WAITING
-            self._look_s = min(2 * self._look_s, LOOK_S[1]) if blocked else LOOK_S[0]
             self.deadline = self._duty.clock.monotonic() + (self._look_s if blocked else 0.0)
+            self._look_s = min(2 * self._look_s, LOOK_S[1])
         elif self._quiet_at is not None:
             self.deadline = self._quiet_at if not self._asking else self._gathered_at
         else:

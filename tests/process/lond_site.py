@@ -81,7 +81,7 @@ class LondSite(Site):
         if beside is not None:
             self.__dict__.update(beside.__dict__)
             self.foreground = None
-            self.address = next_address()
+            self.address = self.entry(self.own_id).address
         else:
             self.address = next_address()
             hosts = [Entry(own_id, self.address), Entry(LONC, "127.0.0.1"), *clients]
