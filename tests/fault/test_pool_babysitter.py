@@ -44,37 +44,37 @@ def gone(pool: PoolRun, pid: int) -> None:
 def test_one_that_died_unheard_is_found_at_the_next_look(tmp_path: Path, chld: str, text: str) -> None:
     with running(tmp_path, chld=chld, **RULES) as pool:
         pool.wait_log(": begun", 2)
-        victim = pool.workers()[0]
+        victim = pool.client().pid
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: not alive(victim), LIMIT_S, "a dead worker")
         pool.state()
         assert len(pool.workers()) == 1  # nobody has noticed
         pool.look()
         gone(pool, victim)
-        assert f"Worker {victim} (w1) {text}" in pool.log()
+        assert f"Worker {victim} ({pool.clients[0].worker}) {text}" in pool.log()
 
 
 def test_one_that_was_killed_is_replaced_without_a_look(tmp_path: Path) -> None:
     with running(tmp_path, **RULES) as pool:
         pool.wait_log(": begun", 2)
-        victim = pool.workers()[0]
+        victim = pool.client().pid
         os.kill(victim, signal.SIGKILL)
         gone(pool, victim)
-        assert f"Worker {victim} (w1) is dead: it was killed by signal 9" in pool.log()
+        assert f"Worker {victim} ({pool.clients[0].worker}) is dead: it was killed by signal 9" in pool.log()
 
 
 def test_a_stopped_one_is_told_then_killed(tmp_path: Path) -> None:
     with running(tmp_path, **RULES) as pool:
         pool.wait_log(": begun", 2)
-        victim = pool.workers()[0]
+        victim = pool.client().pid
         os.kill(victim, signal.SIGSTOP)
         wait_until(lambda: psutil.Process(victim).status() == psutil.STATUS_STOPPED, LIMIT_S, "a stopped worker")
         pool.look()
-        assert f"Worker {victim} (w1) is stopped: to be killed" in pool.log()
+        assert f"Worker {victim} ({pool.clients[0].worker}) is stopped: to be killed" in pool.log()
         assert alive(victim)
         pool.look()
         gone(pool, victim)
-        assert f"Worker {victim} (w1) is still stopped: killed" in pool.log()
+        assert f"Worker {victim} ({pool.clients[0].worker}) is still stopped: killed" in pool.log()
 
 
 def test_one_that_goes_on_in_between_is_left_alone(tmp_path: Path) -> None:
@@ -100,9 +100,9 @@ def test_a_rogue_gets_int_then_term_then_kill(tmp_path: Path, how: str, told: in
             wait_until(lambda: computes(client.pid), LIMIT_S, "a worker that computes")
             time.sleep(AGAIN_S)  # a signal that comes sooner than that does not count as another one
             pool.look()
-            assert f"without a sign of life: {name} sent" in pool.log()
+            assert f"without a sign of life: {name} sent" in pool.log(), pool.log()
         gone(pool, client.pid)
-        assert pool.log().count(f"Worker {client.pid} (w1) is a rogue") == told
+        assert pool.log().count(f"Worker {client.pid} ({client.worker}) is a rogue") == told
 
 
 def computes(pid: int) -> bool:

@@ -62,6 +62,7 @@ def test_surplus_workers_stay_for_a_while(tmp_path: Path) -> None:
         pids = set(pool.workers())
         for client in clients:
             client.close()
+        wait_until(lambda: pool.state().count(" 0 clients of ") == 4, LIMIT_S, "4 idle workers")
         again = [pool.client() for _ in range(3)]
         assert {client.pid for client in again} < pids
         assert set(pool.workers()) == pids
