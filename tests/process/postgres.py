@@ -66,7 +66,8 @@ def _unprivileged() -> tuple[int, int] | None:
 class Postgres:
     """One server with one empty database; it ends with the process that started it, at the latest."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        self._settings = {**_SETTINGS, **(settings or {})}
         programs = find_programs()
         assert programs is not None, MISSING
         self._programs = programs
@@ -111,7 +112,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and return when it serves."""
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         data = str(self.root / "data")
         self._process = self._run("postgres", "-D", data, "-c", f"unix_socket_directories={self.root}", *settings)
         wait_until(self.serves, 60, "PostgreSQL serves")

@@ -113,7 +113,7 @@ def damaged_files_are_told(place: Path) -> None:
     for content in (b"garbage " * 1000, b"", whole[:100], whole[: len(whole) // 2]):
         path.write_bytes(content)
         fails(lambda: put(store, b"2"), "damaged, or no GDBM file")
-        if len(content) < len(whole) // 2:  # of a page that is missing, dbm.gnu says that the key is (doc/store.md)
+        if len(content) < len(whole) // 2:  # of a page that is missing, dbm.gnu says that the key is missing
             fails(lambda: got(store), "damaged, or no GDBM file")
         assert path.read_bytes() == content
     path.unlink()

@@ -171,9 +171,12 @@ def _readable(descriptor: int) -> bool:
 
 
 def _make_tables(connection: Connection[tuple[Any, ...]]) -> None:
+    # Held over the transaction, not in it: to_regclass may remember an answer from before the lock was had until
+    # the next transaction begins, and a lock of this kind does not make it forget.
+    connection.execute(f"select pg_advisory_lock({_SCHEMA_LOCK})")
     with connection.transaction():
-        connection.execute(f"select pg_advisory_xact_lock({_SCHEMA_LOCK})")
         row = connection.execute("select to_regclass('lond_schema') is not null").fetchone()
         if row is not None and not row[0]:  # nobody else was faster
             for statement in _TABLES:
                 connection.execute(statement)
+    connection.execute(f"select pg_advisory_unlock({_SCHEMA_LOCK})")
