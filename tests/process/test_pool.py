@@ -137,7 +137,8 @@ def test_an_error_of_accept_is_survived(tmp_path: Path, number: int, pause_s: fl
         assert pool.log().count(told) == (number == errno.EMFILE)
 
 
-def test_without_workers_the_process_itself_accepts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGWINCH])
+def test_without_workers_the_process_itself_accepts(tmp_path: Path, signum: int) -> None:
     with running(tmp_path, processes=1) as pool:
         for _ in range(3):  # a share of one client does not count here
             client = pool.client()
@@ -145,7 +146,7 @@ def test_without_workers_the_process_itself_accepts(tmp_path: Path) -> None:
             client.close()
         assert pool.workers() == []
         pool.wait_log("word of w0: begun")
-        pool.signal(signal.SIGTERM)
+        pool.signal(signum)
         assert pool.ended() == 0
         assert "told to end" in pool.log()
 
