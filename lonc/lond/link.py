@@ -14,6 +14,7 @@ Source: spec lond.md 1, wire.md 1 and 2.
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from typing import Final, Protocol
 
@@ -21,6 +22,7 @@ from lonc.errors import LinkProtocolError
 from lonc.lond.commands.model import Reply
 from lonc.pool import Channel
 from lonc.system.clock import Clock
+from lonc.system.tcp import set_option
 from lonc.wire.server import AskPong, Closed, Request, Send, ServerEvent, ServerSession, ServerState
 
 WORK_S: Final = 0.003  # of commands in one turn: the replies of a turn go out together at its end
@@ -102,6 +104,9 @@ class Link:
         elif not self._is_open() and now >= self._open_until:
             self._fail("no opening dialogue in time")
         elif self._quiet_at is not None and now >= self._quiet_at and (self._done() or now >= self._gathered_at):
+            # The end of the connection comes in one segment with the replies, or the other end would send what
+            # follows from them to a link that is about to close.
+            set_option(self.channel.sock, socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             self._close()
         else:
             self._work(now)
