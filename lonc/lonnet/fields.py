@@ -96,14 +96,18 @@ def read_values(line: bytes, keys: Iterable[Text]) -> dict[str, str]:
 def read_record(line: bytes) -> Record:
     """Return the record in a reply to `restore`: `version=N&1:keys=...&1:key=value&...`.
 
-    Fields of no version (`version=N`) and the lists of keys tell nothing that the values do not, and are not
-    needed: a key may hold any character, so they are read from the fields themselves.
+    Fields of no version (`version=N`) and the lists of keys, the first field of each version, tell nothing that the
+    values do not, and are not needed: a key may hold any character, so they are read from the fields themselves.
     """
     versions: dict[int, dict[str, str]] = {}
     for pair in line.split(b"&"):
         name, _, value = pair.partition(b"=")
         number, colon, key = name.partition(b":")
-        if colon and number.isdigit() and len(number) <= 9 and key != b"keys":
+        if not colon or not number.isdigit() or len(number) > 9:
+            continue
+        if int(number) not in versions and key == b"keys":
+            versions[int(number)] = {}
+        else:
             versions.setdefault(int(number), {})[unescaped(key)] = unescaped(value)
     return Record(tuple(_version(number, versions[number]) for number in sorted(versions)))
 

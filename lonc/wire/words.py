@@ -89,8 +89,12 @@ def command_word(line: bytes, length: int | None = None) -> str:
 
 
 def escape(data: bytes) -> bytes:
-    """Return data with every byte outside `[A-Za-z0-9_]` as `%` and two hex digits (wire.md 5)."""
-    return _FOREIGN.sub(lambda match: b"%%%02X" % match[0][0], data)
+    """Return data with every byte outside `[A-Za-z0-9_]` as `%` and two hex digits (wire.md 5).
+
+    Small letters, as the originals write them: lond keeps keys as they came, so the same key in another case
+    would be another entry.
+    """
+    return _FOREIGN.sub(lambda match: b"%%%02x" % match[0][0], data)
 
 
 def unescape(data: bytes) -> bytes:

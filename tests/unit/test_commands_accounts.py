@@ -137,7 +137,7 @@ def test_other_mechanisms_are_known_but_not_verified(stage: Stage, account: str)
 def test_an_unknown_mechanism_tells_nothing(stage: Stage) -> None:
     stage.store.change_account(ANNA, b"plain\xff<text:SecretInfo")
     assert auth(stage, b"SecretInfo") == "non_authorized"
-    assert stage.said("currentauth:home:anna") == "plain%3F%3Ctext:"
+    assert stage.said("currentauth:home:anna") == "plain%3f%3ctext:"
     assert "not verified here: unknown\n" in stage.log
 
 

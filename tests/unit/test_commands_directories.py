@@ -44,7 +44,7 @@ def names(stage: ResourceStage, path: str) -> list[str]:
 def test_ls_shows_names_and_numbers(stage: ResourceStage) -> None:
     two = stage.file("home/anna/a/b c:&=ä.html", "two")
     one = stage.res / "home/anna/a/x.html"
-    expected = f"b%20c%3A%26%3D%C3%A4%2Ehtml&{numbers(two)}:x%2Ehtml&{numbers(one)}"
+    expected = f"b%20c%3a%26%3d%c3%a4%2ehtml&{numbers(two)}:x%2ehtml&{numbers(one)}"
     assert stage.said("ls:/res/home/anna/a") == expected
     assert len(numbers(one).split("&")) == 13
 
@@ -62,7 +62,7 @@ def test_paths_below_the_root(stage: ResourceStage, path: str) -> None:
 
 
 def test_ls_of_a_file_is_its_entry(stage: ResourceStage) -> None:
-    assert stage.said("ls:home/anna/a/x.html") == f"x%2Ehtml&{numbers(stage.res / 'home/anna/a/x.html')}"
+    assert stage.said("ls:home/anna/a/x.html") == f"x%2ehtml&{numbers(stage.res / 'home/anna/a/x.html')}"
 
 
 def test_missing_and_empty(stage: ResourceStage) -> None:

@@ -41,7 +41,7 @@ def test_failure_is_what_the_reply_begins_with(reply: bytes, failed: bool) -> No
         (b"encrypt", "encrypt (7 bytes)"),
         (b"", " (0 bytes)"),
         (b":x", " (2 bytes)"),
-        (b"a b\x1b\xff<:x", "a%20b%1B%FF%3C (8 bytes)"),
+        (b"a b\x1b\xff<:x", "a%20b%1b%ff%3c (8 bytes)"),
         (b"w" * 32, "w" * 32 + " (32 bytes)"),
         (b"w" * 32 + b":x", "w" * 32 + " (34 bytes)"),
         (b"w" * 33, "w" * 32 + "... (33 bytes)"),
@@ -57,7 +57,7 @@ def test_the_length_of_a_line_that_is_held_in_part_is_given() -> None:
 
 
 def test_escape_leaves_word_characters_alone_and_comes_back() -> None:
-    assert words.escape(b"aZ09_ -.%:&=\n\xe4") == b"aZ09_%20%2D%2E%25%3A%26%3D%0A%E4"
+    assert words.escape(b"aZ09_ -.%:&=\n\xe4") == b"aZ09_%20%2d%2e%25%3a%26%3d%0a%e4"
     every = bytes(range(256))
     assert words.unescape(words.escape(every)) == every
 
