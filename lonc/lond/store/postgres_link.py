@@ -6,6 +6,7 @@ address is never passed on, and every other text is searched for the password.
 
 from __future__ import annotations
 
+import logging
 import select
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,6 +63,8 @@ class Link:
             from psycopg import conninfo
         except ImportError as error:
             raise StoreError(_MISSING) from error
+        # It warns on stderr of a connection that was lost, with the server's words: told here, or nowhere.
+        logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
         self._psycopg = psycopg
         self.error = psycopg.Error
         try:
