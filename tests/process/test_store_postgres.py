@@ -147,6 +147,12 @@ def test_without_psycopg_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
         PostgresStore("postgresql://127.0.0.1/lond")
 
 
+def test_a_libpq_without_pipelines_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psycopg.Pipeline.is_supported", lambda: False)
+    with pytest.raises(StoreError, match="a libpq before version 14"):
+        PostgresStore("postgresql://127.0.0.1/lond")
+
+
 def test_a_newer_schema_is_refused(url: str) -> None:
     PostgresStore(url).close()
     postgres.server().execute("update lond_schema set version = 2")

@@ -21,6 +21,7 @@ PLACE_LIMIT: Final = 255  # bytes of a key that stands in the index as it is
 PREFIX: Final = 224  # of a longer one, with 32 bytes of its hash: 256, so it is never one of the others
 BATCH_BYTES: Final = 4 << 20  # of a dump that are in memory at once, about
 BATCH_ROWS: Final = 5000
+FIRST_ROWS: Final = 100  # before it is known how large they are; most namespaces have no more
 _SNAPSHOT: Final = "begin isolation level repeatable read read only"
 _LOCK: Final = "select pg_advisory_xact_lock(%s)"
 _HERE: Final = "domain = %s and name = %s and namespace = %s"
@@ -174,21 +175,25 @@ class _Rows:
         return by_key(stream)
 
     def end(self) -> None:
-        """Close what was not read to its end, while the transaction is still there."""
+        """End the reading of what was not read to its end; the cursors end with the transaction."""
         for stream in self._streams:
             stream.close()
 
     def _batches(self, name: str) -> Generator[tuple[bytes, bytes], None, None]:
         try:
             connection = self._link.held() if self.begun else self._link.ready()
-            self.begin()
-            with connection.cursor(name, binary=True) as cursor:
-                cursor.execute(_ITEMS, self.place)
-                count = 50
-                while rows := cursor.fetchmany(count):
-                    yield from rows
-                    size = sum(len(key) + len(value) for key, value in rows) // len(rows)
-                    count = max(1, min(BATCH_ROWS, BATCH_BYTES // (size + 1)))
+            count = FIRST_ROWS
+            with connection.pipeline():
+                self.begin()
+                connection.execute(f"declare {name} cursor for {_ITEMS}", self.place)
+                cursor = connection.execute(f"fetch {count} from {name}", binary=True)
+            while rows := cursor.fetchall():
+                yield from rows
+                if len(rows) < count:
+                    return
+                size = sum(len(key) + len(value) for key, value in rows) // count
+                count = max(1, min(BATCH_ROWS, BATCH_BYTES // (size + 1)))
+                cursor = self._link.held().execute(f"fetch {count} from {name}", binary=True)
         except self._link.error as error:
             raise self._link.failure(error) from None
 

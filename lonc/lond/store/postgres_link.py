@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 _MISSING: Final = "londStore is an address of PostgreSQL, but psycopg is not installed: pip install lonc[postgres]"
+_OLD: Final = "psycopg has found a libpq before version 14: pip install lonc[postgres] brings its own"
 _WRONG: Final = (
     "londStore is no usable address of PostgreSQL: postgresql://user:password@host:port/database is one; "
     "in a password `@` is written %40, `/` %2F, `:` %3A, `%` %25"
@@ -63,6 +64,8 @@ class Link:
             from psycopg import conninfo
         except ImportError as error:
             raise StoreError(_MISSING) from error
+        if not psycopg.Pipeline.is_supported():
+            raise StoreError(_OLD)
         # It warns on stderr of a connection that was lost, with the server's words: told here, or nowhere.
         logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
         self._psycopg = psycopg
