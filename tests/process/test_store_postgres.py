@@ -90,7 +90,20 @@ def test_a_picture_that_was_lost_is_not_continued_with_another(store: PostgresSt
         end_backends()
         with pytest.raises(StoreError, match="was lost"):
             space.get(b"a")
+        assert store.account(ANN) is None  # on another connection, where no transaction is open
         space.get(b"a")
+
+
+def test_a_change_is_not_continued_on_another_connection(store: PostgresStore) -> None:
+    put(store)
+    with pytest.raises(StoreError, match="was lost"), store.writing(ANN, b"ns", b"P:2:a") as space:  # noqa: PT012 - so
+        assert space.get(b"a") == b"1"
+        space.put(b"a", b"2")
+        end_backends()
+        assert store.account(ANN) is None
+    assert got(store) == b"1"
+    put(store, b"3")
+    assert got(store) == b"3"
 
 
 def test_a_server_that_is_away_is_told_and_comes_back() -> None:

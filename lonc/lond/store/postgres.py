@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from lonc.lond.store.model import Owner, StoreError
 from lonc.lond.store.names import check, check_user, has_journal
 from lonc.lond.store.overlay import Overlay
 from lonc.lond.store.postgres_link import Link
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 PLACE_LIMIT: Final = 255  # bytes of a key that stands in the index as it is
 PREFIX: Final = 224  # of a longer one, with 32 bytes of its hash: 256, so it is never one of the others
@@ -153,16 +156,16 @@ class _Rows:
         self._link = link
         self.place = place
         self._write = write
-        self.begun = False
+        self._connection: Connection[tuple[Any, ...]] | None = None  # once the transaction has begun
         self._streams: list[Generator[tuple[bytes, bytes], None, None]] = []
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of keys; the transaction begins in the same round trip."""
         values = (*self.place, [place_of(key) for key in keys])
-        connection = self._link.held() if self.begun else self._link.ready()
+        connection = self._ready()
         try:
             with connection.pipeline():
-                self.begin()
+                self._begin(connection)
                 cursor = connection.execute(_GET, values, binary=True)
             return _in_order_of(keys, cursor.fetchall())
         except self._link.error as error:
@@ -174,6 +177,11 @@ class _Rows:
         self._streams.append(stream)
         return by_key(stream)
 
+    @property
+    def begun(self) -> bool:
+        """Return whether there is, or was, a transaction."""
+        return self._connection is not None
+
     def end(self) -> None:
         """End the reading of what was not read to its end; the cursors end with the transaction."""
         for stream in self._streams:
@@ -181,10 +189,10 @@ class _Rows:
 
     def _batches(self, name: str) -> Generator[tuple[bytes, bytes], None, None]:
         try:
-            connection = self._link.held() if self.begun else self._link.ready()
+            connection = self._ready()
             count = FIRST_ROWS
             with connection.pipeline():
-                self.begin()
+                self._begin(connection)
                 connection.execute(f"declare {name} cursor for {_ITEMS}", self.place)
                 cursor = connection.execute(f"fetch {count} from {name}", binary=True)
             while rows := cursor.fetchall():
@@ -193,15 +201,21 @@ class _Rows:
                     return
                 size = sum(len(key) + len(value) for key, value in rows) // count
                 count = max(1, min(BATCH_ROWS, BATCH_BYTES // (size + 1)))
-                cursor = self._link.held().execute(f"fetch {count} from {name}", binary=True)
+                cursor = self._ready().execute(f"fetch {count} from {name}", binary=True)
         except self._link.error as error:
             raise self._link.failure(error) from None
 
-    def begin(self) -> None:
+    def _ready(self) -> Connection[tuple[Any, ...]]:
+        """Return the connection that the transaction is open on, or will be."""
+        if self._connection is None:
+            return self._link.ready()
+        self._link.check_held(self._connection)
+        return self._connection
+
+    def _begin(self, connection: Connection[tuple[Any, ...]]) -> None:
         """Begin the transaction unless it is there, for a change with the lock on the namespace."""
-        if not self.begun:
-            self.begun = True
-            connection = self._link.held()
+        if self._connection is None:
+            self._connection = connection
             connection.execute("begin" if self._write else _SNAPSHOT)
             if self._write:
                 connection.execute(_LOCK, (_lock_number(self.place),))
@@ -210,10 +224,10 @@ class _Rows:
         """Send the changes and the commit in one piece. StoreError: nothing was kept, or the text says unknown."""
         new = [(place_of(key), key, value) for key, value in changes.items() if value is not None]
         gone = [place_of(key) for key, value in changes.items() if value is None]
-        connection = self._link.held() if self.begun else self._link.ready()
+        connection = self._ready()
         try:
             with connection.pipeline():
-                self.begin()
+                self._begin(connection)
                 if gone:
                     connection.execute(_DELETE, (*self.place, gone))
                 if new:

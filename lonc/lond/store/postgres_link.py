@@ -95,11 +95,10 @@ class Link:
             self.drop()
         return self._connect()
 
-    def held(self) -> Connection[tuple[Any, ...]]:
-        """Return the connection that a transaction is open on, or raise StoreError: it was lost meanwhile."""
-        if self._connection is None:
+    def check_held(self, connection: Connection[tuple[Any, ...]]) -> None:
+        """Raise StoreError unless this is the connection still: on another one there is no transaction of ours."""
+        if self._connection is not connection:
             raise StoreError("the connection to PostgreSQL was lost")
-        return self._connection
 
     def _connect(self) -> Connection[tuple[Any, ...]]:
         try:
