@@ -4,7 +4,7 @@
 
 A line is given to the session only when all before it are done, since `sethost` and `ekey` change what the lines
 behind them mean. Work stops while a `pong` is asked back, while too much output waits for a client that does not
-read, and after WORK_S seconds, so that signals are heard and beats told; it goes on by the deadline.
+read (the channel is full), and after WORK_S seconds, so that replies go out and signals are heard.
 
 When the worker is to leave, the link is closed at a moment when nothing is in flight: replies are held back until
 no request has come for QUIET_S seconds. Then everybody who waits at the other end waits for a reply that is here,
@@ -26,8 +26,7 @@ from lonc.system.tcp import set_option
 from lonc.wire.server import AskPong, Closed, Request, Send, ServerEvent, ServerSession, ServerState
 
 WORK_S: Final = 0.003  # of commands in one turn: the replies of a turn go out together at its end
-MOST_WAITING: Final = 1 << 20  # bytes of output that may wait; what a command adds comes on top
-LOOK_S: Final = (0.002, 0.1)  # between two looks at a client that does not read: first, and longest
+MOST_WAITING: Final = 1 << 20  # bytes of output, or of input, that may wait; what a command adds comes on top
 QUIET_S: Final = 0.1
 GATHER_S: Final = 1.5  # the longest time that replies are held back
 
@@ -65,7 +64,6 @@ class Link:
         self._at = 0  # where the first piece's next line begins
         self._out: list[bytes] = []
         self._out_size = 0
-        self._look_s = LOOK_S[0]
         self._asking = False
         self._over = False
         self._open_until = duty.clock.monotonic() + duty.init_timeout_s
@@ -132,12 +130,7 @@ class Link:
         self._settle()
 
     def ended(self) -> None:
-        """The other side is gone, or we have closed; a client that only half-closed gets its answers."""
-        if self._over:
-            return
-        if not self.channel.closed:
-            self._quiet_at = None
-            self._work(self._duty.clock.monotonic(), last=True)
+        """The other side is gone, or we have closed. What had come and was not carried out is dropped."""
         if not self._over:
             self._end()
 
@@ -149,23 +142,19 @@ class Link:
     def _done(self) -> bool:
         return not self._raw and not self._asking
 
-    def _work(self, now: float, *, last: bool = False) -> None:
-        """Carry out line after line until there is none, none can be, or the time is over.
-
-        last: there will be no other turn.
-        """
-        until = now + (float("inf") if last else WORK_S)
+    def _work(self, now: float) -> None:
+        """Carry out line after line until there is none, none can be, or the time is over."""
+        until = now + WORK_S
         while self._raw and not self._asking and not self._over:
             # Beyond what may wait of input there is no pause for the loop: it would only read more.
             if now >= until and self._raw_size <= MOST_WAITING:
                 break
             if self.channel.waiting + self._out_size > MOST_WAITING:
                 self._flush()
-                if self.channel.waiting > MOST_WAITING:
-                    break
+            if self.channel.full:
+                break
             for event in self.session.receive(self._next_piece()):
                 self._handle(event)
-            self._look_s = LOOK_S[0]
             now = self._duty.clock.monotonic()
         if self._quiet_at is None:
             self._flush()
@@ -217,14 +206,19 @@ class Link:
         """Set the deadline by what there is to do next."""
         if self._over:
             self.deadline = None
-        elif self._raw and not self._asking:
-            blocked = self.channel.waiting > MOST_WAITING
-            self.deadline = self._duty.clock.monotonic() + (self._look_s if blocked else 0.0)
-            self._look_s = min(2 * self._look_s, LOOK_S[1])
+            return
+        # As long as it is set, a client that has only ended its own half is not closed.
+        self.channel.on_room = None if self._done() and not self._out else self._room
+        if self._raw and not self._asking and not self.channel.full:
+            self.deadline = self._duty.clock.monotonic()
         elif self._quiet_at is not None:
             self.deadline = self._quiet_at if not self._asking else self._gathered_at
         else:
             self.deadline = None if self._is_open() else self._open_until
+
+    def _room(self) -> None:
+        """The channel can take more: go on in the next turn."""
+        self._settle()
 
     # --- the end --------------------------------------------------------------------------------------
 

@@ -147,12 +147,7 @@ def _notes(house: House) -> dict[str, object]:
 def read_notes(fd: int) -> Notes:
     """Return the notes of this process's former self; fd stays open. Raises StartError when they are not that."""
     try:
-        raw = json.loads(read_sealed(fd))
-        host, port = raw["bound"]
-        notes = Notes(
-            int(raw["pid"]), int(raw["lock_fd"]), int(raw["listener_fd"]), (str(host), int(port)),
-            float(raw["started"]), int(raw["restarts"]), dict(raw["settings"]), list(raw["hosts"]),
-        )  # fmt: skip
+        notes = _parse(json.loads(read_sealed(fd)))
     except OSError as error:
         raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -160,6 +155,14 @@ def read_notes(fd: int) -> Notes:
     if notes.pid != os.getpid():
         raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
     return notes
+
+
+def _parse(raw: dict[str, Any]) -> Notes:
+    host, port = raw["bound"]
+    return Notes(
+        int(raw["pid"]), int(raw["lock_fd"]), int(raw["listener_fd"]), (str(host), int(port)),
+        float(raw["started"]), int(raw["restarts"]), dict(raw["settings"]), list(raw["hosts"]),
+    )  # fmt: skip
 
 
 def adopt_listener(notes: Notes) -> socket.socket:

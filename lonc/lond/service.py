@@ -67,11 +67,11 @@ class LondService:
         """Return the link of a known client; a stranger gets `refused`."""
         client = self._clients.find(channel.address)
         if client is None:
-            self._worker.tell(STRANGER + channel.address.encode("ascii", "replace"))
+            self._tell(STRANGER, channel.address)
             channel.send(words.REFUSED + b"\n")
             return None
         set_link_options(channel.sock, self.config.server_keepalive_s)
-        self._worker.tell(CONNECTED + client.encode())
+        self._tell(CONNECTED, client)
         session = ServerSession(
             self._clients.own_ids, client.encode(), challenge=secrets.token_hex(16).encode(),
             build_key=secrets.token_hex(BUILD_KEY_DIGITS // 2).upper().encode(), version=VERSION,
@@ -126,7 +126,10 @@ class LondService:
 
     def complain(self, link: Link, why: str) -> None:
         """Have the parent tell that a client is ended for its own fault."""
-        self._worker.tell(FAULT + f"{link.client}:{link.channel.address}:{why}".encode())
+        self._tell(FAULT, f"{link.client}:{link.channel.address}:{why}")
+
+    def _tell(self, kind: bytes, what: str) -> None:
+        self._worker.tell(kind + what.encode("utf-8", "replace"))
 
     def over(self, link: Link) -> None:
         """Forget a link."""

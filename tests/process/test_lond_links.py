@@ -50,10 +50,16 @@ def test_replies_keep_the_order_of_requests_in_any_split(lond: LondSite, cut: in
 
 def test_a_client_that_half_closes_gets_its_replies(lond: LondSite) -> None:
     lond.start()
+    lond.add_user()
     with lond.link() as client:
-        client.send_raw(b"ping\n" * 300 + b"dropped: no newline")
+        client.send_raw(b"put:msu:joe:half:k=v\nping\n" * 300 + b"dropped: no newline")
         client.half_close()
-        assert gather(client, 300) == [b"srv1"] * 300
+        assert gather(client, 600) == [b"ok", b"srv1"] * 300
+        assert client.line() is None
+    with lond.link() as client:
+        client.send(b"pong", b"ping")
+        client.half_close()
+        assert gather(client, 2) == [b"srv1:con_lost", b"srv1"]
         assert client.line() is None
 
 
