@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lonc.lond.store import Owner, StoreError
-from lonc.lond.store.sqlite import OPEN_DATABASES, SCHEMA, SqliteStore
+from lonc.lond.store.sqlite import OPEN_DATABASES, SCHEMA, SqliteStore, _Base
 from tests.fakes.faulty_files import FaultyFiles
 
 ANN = Owner(b"msu", b"ann")
@@ -49,6 +49,26 @@ def test_every_commit_is_synced(tmp_path: Path) -> None:
     assert link.execute("pragma synchronous").fetchone() == (2,)  # FULL
     assert link.execute("pragma user_version").fetchone() == (SCHEMA,)
     store.close()
+
+
+def test_two_may_make_the_same_database_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = SqliteStore(str(tmp_path)), SqliteStore(str(tmp_path))
+    ask = _Base._pragma
+    asked: list[str] = []
+
+    def between(own: _Base, name: str) -> int:
+        """Have the second store make the tables right behind the first question."""
+        found = ask(own, name)
+        asked.append(name)
+        if len(asked) == 1:
+            put(second)
+        return found
+
+    monkeypatch.setattr(_Base, "_pragma", between)
+    put(first, value=b"2")
+    assert got(second) == b"2"
+    first.close()
+    second.close()
 
 
 def test_many_domains_keep_few_databases_open(tmp_path: Path) -> None:

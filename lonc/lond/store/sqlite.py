@@ -197,8 +197,9 @@ class _Base:
             raise self.failure(error) from error
 
     def _set_up(self) -> None:
-        application = self._pragma("application_id")
+        # In this order: another process that makes the tables meanwhile sets both at once.
         version = self._pragma("user_version")
+        application = self._pragma("application_id")
         if application not in (0, APPLICATION) or (version and not application):
             raise StoreError(f"the database of domain {self._domain} is another program's")
         if version > SCHEMA:
