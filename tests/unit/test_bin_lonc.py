@@ -40,3 +40,13 @@ def test_an_old_python_is_told_what_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("lonc: Python 3.11 or newer is needed; ")
+
+
+def test_the_server_is_started_the_same_way(tmp_path: Path) -> None:
+    link = tmp_path / "starter"
+    link.symlink_to(TREE / "bin" / "lond")
+    environ = {"PATH": os.environ["PATH"], "LONC": str(TREE)}
+    for command in ([sys.executable, str(link)], [str(TREE / "etc" / "lonDaemons-lond")]):
+        argv = [*command, "--version"]
+        done = subprocess.run(argv, cwd="/", env=environ, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"lond {__version__}\n", "")
