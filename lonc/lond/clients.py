@@ -7,7 +7,7 @@ was found holds for a while. So neither a stranger nor a slow name server costs 
     several ids, one address    the last line wins, as in the original
     our own address             always our own id: who else should come from there
     address and name            an address in the table counts more than one that a name resolves to
-Source: spec lond.md 1, files.md 2; doc/DEVIATIONS.md, D87.
+Source: spec lond.md 1, files.md 2; doc/DEVIATIONS.md, D83.
 """
 
 from __future__ import annotations

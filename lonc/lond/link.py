@@ -8,7 +8,7 @@ read (the channel is full), and after WORK_S seconds, so that replies go out and
 
 When the worker is to leave, the link is closed at a moment when nothing is in flight: replies are held back until
 no request has come for QUIET_S seconds. Then everybody who waits at the other end waits for a reply that is here,
-and all of them go out right before the end of the connection (doc/DEVIATIONS.md, D90).
+and all of them go out right before the end of the connection (doc/DEVIATIONS.md, D86).
 Source: spec lond.md 1, wire.md 1 and 2.
 """
 
