@@ -121,3 +121,18 @@ def test_the_link_to_our_own_id(make_lond: MakeLond, lond_sites: list[Site]) -> 
     assert lonc.ask("srv1", b"encrypt:put:msu:joe:ns:k=v", 30) == b"ok"
     assert lonc.ask("srv1", b"eget:msu:joe:ns:k", 30) == b"v"
     wait_until(lambda: "Pong reply: >srv1:" in lonc.log_text(), 20, "the pong")
+
+
+def test_messages_kept_while_lond_is_away_arrive_once_it_is_back(make_lonc_and_lond: MakePair) -> None:
+    pair = make_lonc_and_lond(settings={"loncDelayedScan": "0.2", "loncGrace": "0.2"})
+    pair.start()
+    pair.lond.stop()
+    wait_until(lambda: pair.ask(b"ping") == b"con_lost", 30, "the loss of the link")
+    for number in range(5):
+        pair.lonc.delay("srv1", b"put:msu:joe:late:k%d=v%d" % (number, number))
+    pair.lonc.delay("srv1", b"encrypt:put:msu:joe:late:k5=v5")
+    pair.lond.start()
+    wait_until(lambda: pair.lonc.waiting() == [], 40, "the delivery")
+    pair.lonc.wait_ready(timeout_s=30)
+    keys = b"&".join(b"k%d" % number for number in range(6))
+    assert pair.ask(b"get:msu:joe:late:" + keys) == b"&".join(b"v%d" % number for number in range(6))
