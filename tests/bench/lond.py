@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from lonc.config import load_config
+from lonc.errors import LoncError
 from lonc.lond.store import Owner, open_store
 from lonc.lond.store.sqlite import FILE_NAME
 from tests.bench.cases import Case, Row
@@ -30,6 +31,7 @@ from tests.bench.londcases import (
     NAMESPACE,
     OWN_ID,
     POSTGRESQL,
+    SECONDS,
     SQLITE,
     USER,
     VALUE,
@@ -44,7 +46,6 @@ from tests.process.lond_site import LondSite
 from tests.process.postgres import MISSING, Postgres, find_programs
 from tests.process.waiting import wait_until
 
-SECONDS = 0.35  # of a row, at most
 WARM_UP_S = 0.1
 PATIENCE_S = 30.0
 Figures = Mapping[str, float]
@@ -152,7 +153,7 @@ class LondRounds:
                 for row in reversed(case.rows) if number % 2 else case.rows:
                     try:
                         self._run(case, row)
-                    except (AssertionError, subprocess.TimeoutExpired) as error:
+                    except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
                         self.failed[f"{case.title}, {row.label}, round {number + 1}"] = str(error)[:500]
 
     def _ready(self, case: Case) -> bool:
@@ -163,7 +164,7 @@ class LondRounds:
                 self._start(engine)
             except Missing as reason:
                 self.skipped[f"lond, {engine}"] = str(reason)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
+            except (AssertionError, LoncError, OSError, subprocess.TimeoutExpired) as error:
                 self.failed[f"lond, {engine}"] = str(error)[:500]
         return engine in self._servers
 

@@ -11,6 +11,7 @@ KEY = "lond"  # of `--only`
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 ENGINES = (SQLITE, POSTGRESQL)
 IN_FLIGHT = 32
+SECONDS = 0.3  # of each run of each row, at most: there are many
 OWN_ID = "lond1"
 DOMAIN, NAMESPACE = "msu", "environment"
 USER = "bench"  # with the number of the link behind it: those of several links do not meet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.bench.cases import Case, Row
-from tests.bench.londcases import IN_FLIGHT, against
+from tests.bench.londcases import IN_FLIGHT, SECONDS, against
 from tests.bench.sums import Samples, Spread, number, round_ratios, spread
 
 HEAD = (
@@ -18,17 +18,20 @@ ABOUT = (
     "transaction with the same durability in a tight loop of Python, no lond, no socket: for `get` the one "
     "statement, for `put` begin, the value, its journal line, a commit that waits for the disk; of several "
     "processes the times are those of the slowest. `: alone`: the ratio to it, made in each round, then median "
-    "and extremes; that of `ping` is to the smallest C program that answers over TCP. CPU: of the worker or "
-    "workers, or of the bare engine's processes; without the load and without PostgreSQL's own processes."
+    f"and extremes; that of `ping` is to the smallest C program that answers over TCP. A run takes {SECONDS:g} s "
+    "at most. CPU: of the worker or workers, or of the bare engine's processes; without the load and without "
+    "PostgreSQL's own processes."
 )
 BOUNDS = (
-    "What bounds it: `ping` and `get` in flight: Python, that is a line's way through the dialogue and the "
-    "command table, and for `get` two questions to the engine (is the user at home, the value). Lock-step: two "
-    "sleeps and two wake-ups per request, since nothing else is there to be done meanwhile. `put`: the disk, "
-    "which is waited for once per request before its `ok`, whatever is in flight. On SQLite all workers of a "
-    "domain share one writer and wait for it in sleeps, so more links bring nothing; PostgreSQL lets several "
-    "commits wait for the disk together. Each statement to PostgreSQL is two more wake-ups, of its process and "
-    "of the worker, which is why a `get` there costs many times what SQLite takes."
+    "What bounds it. `ping` and `get` in flight: Python, that is a line's way through the dialogue, the command "
+    "table and the checks of names; the engine's own part of a `get` from SQLite is a third. Lock-step: two "
+    "sleeps and two wake-ups for each request, since there is nothing else to be done meanwhile. `put`: the "
+    "disk, which is waited for once for each request before its `ok`, whatever is in flight. On SQLite all "
+    "workers of a domain share one writer and wait for it in sleeps, so more links bring nothing, and one of "
+    "two busy ones may wait long (the slowest's times show it, of the bare engine too). PostgreSQL lets several "
+    "commits wait for the disk together, so more links bring more; but each statement is two more wake-ups, of "
+    "its process and of the worker, which is why a `get` there takes many times what it takes from SQLite. `all "
+    "cores`: the load, and PostgreSQL's processes, need cores as well."
 )
 
 

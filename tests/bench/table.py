@@ -96,13 +96,15 @@ def text(results: Results) -> str:
     found = verdicts(results)
     reached = sum(one.good is True for one in found)
     parts = ["# Results of `make bench`", "\n".join(f"- {line}" for line in results.machine)]
-    parts += ["![bars and curves](bench.svg)", "## Goals", f"{reached} of {len(found)} reached."]
-    parts += [verdict_table(found), CPU_NOTE, *explained(found)]
+    parts.append("![bars and curves](bench.svg)")
+    if found:
+        parts += ["## Goals", f"{reached} of {len(found)} reached."]
+        parts += [verdict_table(found), CPU_NOTE, *explained(found)]
     for head, found_there in (("Left out here:", results.skipped), ("**Failed:**", results.failed)):
         if found_there:
             parts += [head, "\n".join(f"- {what}: {why}" for what, why in found_there.items())]
-    parts.append("## Cases")
-    parts += [case_table(case, results.samples) for case in results.cases]
+    if results.cases:
+        parts += ["## Cases", *[case_table(case, results.samples) for case in results.cases]]
     parts += _idea(results)
     parts += lond_section(results.lond, results.samples)
     if results.growth:
