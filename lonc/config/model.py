@@ -100,6 +100,7 @@ class Config:
     max_line_bytes: int
     client_buffer_bytes: int
     max_clients: int
+    page: bool
     keepalive_s: float
     # Those of the server, lond.
     load_limit: float
@@ -191,6 +192,11 @@ class Config:
     def status_path(self) -> str:
         """The status file that USR1 asks for (files.md 5)."""
         return os.path.join(self.doc_root, "lon-status", "loncstatus.txt")
+
+    @property
+    def page_path(self) -> str:
+        """The status page; its data lies beside it under the same name with .json."""
+        return os.path.join(self.doc_root, "lon-status", "lonc.html")
 
     @property
     def delayed_dir(self) -> str:

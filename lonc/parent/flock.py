@@ -19,6 +19,7 @@ from lonc.errors import ExitCode
 from lonc.parent import restart
 from lonc.parent.errands import Errands
 from lonc.parent.house import House
+from lonc.parent.page_maker import PageMaker
 from lonc.parent.perform import Performer
 from lonc.parent.tables import read_table_again
 from lonc.peers import State
@@ -42,6 +43,7 @@ class Flock:
         self.house = house
         self.performer = Performer(house)
         self.errands = Errands(house, self.performer.give)
+        self.page = PageMaker(house)
         self.handing_over: set[int] = set()  # children of the former self that have not left yet
         self._asked = asked
         self._check: Check | None = None
@@ -82,7 +84,7 @@ class Flock:
         return not self.house.children
 
     def _deadline(self) -> float | None:
-        found = [self.house.peers.next_deadline(), self._give_up_at]
+        found = [self.house.peers.next_deadline(), self._give_up_at, self.page.deadline]
         if self._give_up_at is None:
             found.append(self.errands.next_look)
         if self._check is not None and not self._check.overdue:
@@ -108,6 +110,7 @@ class Flock:
             self.performer.watchman.look(now)
         if self._give_up_at is None and self.errands.due(now):
             self.errands.look(now)
+        self.page.attend(now)
 
     # --- the dead -------------------------------------------------------------------------------------
 
@@ -206,7 +209,9 @@ class Flock:
                 return
             if signal.SIGUSR1 in self._asked:  # all else that can have been asked for is part of a restart
                 os.kill(os.getpid(), signal.SIGUSR1)
+            self.page.end()
             self._refuse_restart(restart.become_new(self.house))
+            self.page.begin()
             self._asked.append(signal.SIGCHLD)  # whatever else has come was told by a wait that is over
 
     def _refuse_restart(self, problem: str) -> None:
@@ -232,6 +237,7 @@ class Flock:
         show_state(self.house, "Shutting down", "stopping")
         if self._check is not None:
             self._check.kill()
+        self.page.end()
         for name in self.house.peers.names():
             self.performer.give(name, peers.Removed())
 
