@@ -13,8 +13,9 @@ import stat
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from lonc.config.masking import masked, suspicious
 from lonc.config.model import Config
-from lonc.config.settings import BY_NAME, PATH, SETTINGS, Setting, Value, show
+from lonc.config.settings import BY_NAME, PATH, SETTINGS, STORE, Setting, Value, show
 from lonc.errors import ConfigError, Problem
 
 DEFAULT_CONF_DIR: Final = "/etc/httpd/conf"
@@ -25,11 +26,12 @@ _SHOWN: Final = 80  # characters of a foreign value in an error text
 
 
 class Given(NamedTuple):
-    """A value, and where it was given."""
+    """A value, and where it was given. earlier: the same name's lines that it wins over, oldest first."""
 
     value: Value
     path: str
     line: int
+    earlier: tuple[tuple[str, int], ...] = ()
 
 
 def find_conf_dir(option: str | None, environ: Mapping[str, str]) -> str:
@@ -38,7 +40,12 @@ def find_conf_dir(option: str | None, environ: Mapping[str, str]) -> str:
 
 
 def load_config(conf_dir: str) -> Config:
-    """Return the checked configuration of conf_dir.
+    """Return the checked configuration of conf_dir; raises ConfigError as load_with_origins does."""
+    return load_with_origins(conf_dir)[0]
+
+
+def load_with_origins(conf_dir: str) -> tuple[Config, dict[str, Given]]:
+    """Return the checked configuration of conf_dir, and by name of each setting that a file gives, where.
 
     Raises ConfigError with every problem of both files at once: nothing to read, unreadable, unknown
     `lonc...` or `lond...` names, values of the wrong kind or out of range, no lonHostID, settings that exclude
@@ -65,7 +72,7 @@ def load_config(conf_dir: str) -> Config:
     _check_together(conf_dir, sources, given, problems)
     if problems:
         raise ConfigError(problems)
-    return _build(conf_dir, sources, given)
+    return _build(conf_dir, sources, given), given
 
 
 def read_file(path: str) -> bytes:
@@ -103,9 +110,11 @@ def _read_lines(path: str, data: bytes, given: dict[str, Given], problems: list[
                 problems.append(Problem(path, number, _unknown(name, word)))
             continue  # another program's setting
         try:
-            given[name] = Given(setting.parse(word), path, number)
+            before = given.get(name)
+            earlier = (*before.earlier, (before.path, before.line)) if before else ()
+            given[name] = Given(setting.parse(word), path, number, earlier)
         except ValueError:
-            is_what = shown(word) if word else "without a value"
+            is_what = shown(masked(word) if setting.kind is STORE else word) if word else "without a value"
             problems.append(Problem(path, number, f"{name} is {is_what}; {setting.allowed()} is allowed"))
 
 
@@ -117,7 +126,8 @@ def _unknown(name: str, word: str) -> str:
     folded = {known.lower(): known for known in ours}
     close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
     hint = f"; is {folded[close[0]]} meant?" if close else "; etc/sample/loncapa.conf lists all settings"
-    return f"{shown(name)} with the value {shown(word)} is not a setting of lonc{hint}"
+    value = shown(masked(word) if suspicious(word) else word)  # a misspelt londStore has a password all the same
+    return f"{shown(name)} with the value {value} is not a setting of lonc{hint}"
 
 
 def _check_together(
