@@ -61,8 +61,8 @@ IMPURE = frozenset(
 IMPURE_CALLS = frozenset({"open", "print", "input", "breakpoint", "__import__", "exec", "eval"})
 # Later rooms on the same ground floors (house.md 2).
 GUESTS = ("lonc.lond", "lonc.lonnet", "lonc.loncron")
-# The demonstration shows the whole network, so it stands above the guests as well.
-ABOVE_GUESTS = ("lonc.cli.demo",)
+# The demonstration shows the whole network, the tool the files of all: both stand above the guests as well.
+ABOVE_GUESTS = ("lonc.cli.demo", "lonc.cli.ctl")
 GUESTS_MAY = (
     "lonc.errors", "lonc.wire", "lonc.system", "lonc.config", "lonc.loop", "lonc.delayed", "lonc.pool",
 )  # fmt: skip
