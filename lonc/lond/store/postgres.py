@@ -29,12 +29,20 @@ _SNAPSHOT: Final = "begin isolation level repeatable read read only"
 _LOCK: Final = "select pg_advisory_xact_lock(%s)"
 _HERE: Final = "domain = %s and name = %s and namespace = %s"
 _GET: Final = f"select coalesce(long_key, place), value from lond_data where {_HERE} and place = any(%s::bytea[])"
+_GET_ONE: Final = f"select value from lond_data where {_HERE} and place = %s"
 _ITEMS: Final = f"select coalesce(long_key, place), value from lond_data where {_HERE} order by place"
 _DELETE: Final = f"delete from lond_data where {_HERE} and place = any(%s::bytea[])"
 _PUT: Final = """insert into lond_data (domain, name, namespace, place, long_key, value)
     select %s, %s, %s, t.p, t.k, t.v from unnest(%s::bytea[], %s::bytea[], %s::bytea[]) as t (p, k, v)
     on conflict (domain, name, namespace, place) do update set value = excluded.value"""
 _JOURNAL: Final = "insert into lond_journal (domain, name, namespace, line) values (%s, %s, %s, %s)"
+# The common change, one value and its line, as one statement that is a transaction: both inserts read from the
+# lock, so they wait for it, and `on conflict` sees what was kept meanwhile.
+_PUT_ONE: Final = """with locked as materialized (select pg_advisory_xact_lock(%s)),
+    noted as (insert into lond_journal (domain, name, namespace, line) select %s, %s, %s, %s from locked)
+    insert into lond_data (domain, name, namespace, place, long_key, value)
+    select %s, %s, %s, %s, %s, %s from locked
+    on conflict (domain, name, namespace, place) do update set value = excluded.value"""
 _ACTIVITY: Final = "insert into lond_activity (domain, name, line) values (%s, %s, %s)"
 _ACCOUNT: Final = "select info from lond_account where domain = %s and name = %s"
 _CREATE: Final = "insert into lond_account (domain, name, info) values (%s, %s, %s) on conflict do nothing"
@@ -57,6 +65,9 @@ class PostgresStore:
     def get_many(self, owner: Owner, namespace: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of keys as at one moment, with one statement; see model.Store."""
         check(owner, namespace)
+        if len(keys) == 1:  # takes half the time of an array with one element
+            found = self._ask(_GET_ONE, (owner.domain, owner.name, namespace, place_of(keys[0])))
+            return [found[0][0] if found else None]
         values = (owner.domain, owner.name, namespace, [place_of(key) for key in keys])
         return _in_order_of(keys, self._ask(_GET, values))
 
@@ -224,6 +235,9 @@ class _Rows:
         """Send the changes and the commit in one piece. StoreError: nothing was kept, or the text says unknown."""
         new = [(place_of(key), key, value) for key, value in changes.items() if value is not None]
         gone = [place_of(key) for key, value in changes.items() if value is None]
+        if not self.begun and journal and len(new) == 1 and not gone:
+            self._put_one(*new[0], journal)
+            return
         connection = self._ready()
         try:
             with connection.pipeline():
@@ -244,6 +258,16 @@ class _Rows:
         # To a transaction that has failed before, the server answers ROLLBACK, and no error.
         if done.statusmessage != "COMMIT":
             raise StoreError("PostgreSQL did not keep the change: the transaction had failed before")
+
+    def _put_one(self, place: bytes, key: bytes, value: bytes, journal: bytes) -> None:
+        """Keep one value and its journal line, with one statement."""
+        long_key = key if len(key) > PLACE_LIMIT else None
+        values = (_lock_number(self.place), *self.place, journal, *self.place, place, long_key, value)
+        connection = self._ready()
+        try:
+            connection.execute(_PUT_ONE, values)
+        except self._link.error as error:
+            raise self._link.failure(error, committing=True) from None
 
 
 def _lock_number(place: Place) -> int:
