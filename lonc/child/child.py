@@ -265,6 +265,8 @@ class Child:
         line = self.warnings.pass_on(f"{self.host.id} {about}", reason or text, text)
         if line is not None:
             self.log.write(line, Severity.WARNING)
+        else:
+            self.log.warn_again(text)
 
     def _message_unanswered(self) -> None:
         if self.relay.delayed_lane is not None:

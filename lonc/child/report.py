@@ -119,6 +119,9 @@ class Report:
                 next_try=child.outage.next_try(),
                 lost_lines=child.log.lost,
                 last_line=child.log.last_line,
+                log_trouble=child.log.trouble,
+                warning=child.log.warning,
+                warned=child.log.warned,
             ),
         )
 

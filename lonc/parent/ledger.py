@@ -65,8 +65,14 @@ class Ledger:
     def tell_state(self, state: str) -> None:
         """Tell what the parent itself is doing."""
         self._header.state, self._header.since = state, self._clock.wall()
-        self._header.lost_lines, self._header.last_line = self._log.lost, self._log.last_line
-        self.board.write_header(self._header)
+        self.tell_log()
+
+    def tell_log(self) -> None:
+        """Tell how the parent's log fares, and what it has told of late."""
+        header, log = self._header, self._log
+        header.lost_lines, header.last_line, header.log_trouble = log.lost, log.last_line, log.trouble
+        header.warning, header.warned = log.warning, log.warned
+        self.board.write_header(header)
 
     def slot(self, peer: str) -> int:
         """Return the slot of a peer, given to it now if it has none; NO_SLOT when there is no memory for it."""

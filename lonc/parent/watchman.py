@@ -35,6 +35,7 @@ class Watchman:
     def look(self, now: float) -> None:
         """Report every child that is stuck; where two could both answer, the second has to wait."""
         self.next_look = now + CHECK_S
+        self._house.ledger.tell_log()
         if self._asked not in self._house.children:
             self._asked = 0
         for pid, name in list(self._house.children.items()):

@@ -18,6 +18,7 @@ from lonc.system.logs.line import Severity, log_line, safe, tagged
 LOG_MODE = 0o640  # P29
 _STATUS_LIMIT = 200
 _WHO_LIMIT = 64
+_WARNINGS = (Severity.WARNING, Severity.CRITICAL)
 _TELL_EVERY_S = 600.0  # a disk that is full every other minute is not told every other minute
 
 
@@ -35,6 +36,8 @@ class Log:
         self.lost = 0  # lines lost by this process in all
         self.trouble = ""  # why nothing can be written at this moment, for the status file
         self.last_line = ""  # `<time>: <message>` of the last write, on the disk or not
+        self.warning = ""  # the last message that was a WARNING or CRITICAL, and when (wall)
+        self.warned = 0.0
         self.who = who
         self.status = "Starting"
 
@@ -78,6 +81,8 @@ class Log:
         shown = safe(text)
         # Told in the status file and by loncctl, where nobody counts words: so plain, without the tag.
         self.last_line = f"{time}: {severity.word}: {shown}" if severity.word else f"{time}: {shown}"
+        if severity in _WARNINGS:
+            self.warn_again(shown)
         line = self._line(time, shown, severity)
         if self._missing:
             line = self._line(time, self._recovery(), Severity.WARNING) + line
@@ -88,6 +93,10 @@ class Log:
             return
         self._missing = 0
         self.trouble = ""
+
+    def warn_again(self, text: str) -> None:
+        """Note that a warning was due at this moment, though it may not have been written for being repeated."""
+        self.warning, self.warned = text, self._clock.wall()
 
     def _line(self, time: str, shown: str, severity: Severity) -> bytes:
         # The pid is asked at each line: a process that has just been forked must not write its parent's.

@@ -36,6 +36,9 @@ class HeaderRecord:
     since: float = 0.0  # wall
     lost_lines: int = 0  # of the parent's log
     last_line: str = ""
+    log_trouble: str = ""  # why its log cannot be written at this moment
+    warning: str = ""  # its last message that was a WARNING or CRITICAL
+    warned: float = 0.0  # wall: when that was
 
 
 @dataclass(slots=True)
@@ -88,3 +91,6 @@ class ChildRecord:
     latency_us: list[int] = field(default_factory=lambda: [0] * LATENCY_BUCKETS)
     lost_lines: int = 0
     last_line: str = ""
+    log_trouble: str = ""  # these three as in HeaderRecord
+    warning: str = ""
+    warned: float = 0.0  # also when it was only held back as a repeated one
