@@ -96,8 +96,8 @@ def read_values(line: bytes, keys: Iterable[Text]) -> dict[str, str]:
 def read_record(line: bytes) -> Record:
     """Return the record in a reply to `restore`: `version=N&1:keys=...&1:key=value&...`.
 
-    Fields of no version (`version=N`) and the lists of keys, the first field of each version, tell nothing that the
-    values do not, and are not needed: a key may hold any character, so they are read from the fields themselves.
+    Fields of no version (`version=N`) and the lists of keys, the first field of each version, tell nothing that
+    the values do not, and are not needed: a key may hold any character, so they are read from the fields.
     """
     versions: dict[int, dict[str, str]] = {}
     for pair in line.split(b"&"):

@@ -25,8 +25,8 @@ CASES: dict[bytes, list[Case]] = {
     b"load": [(b"load", NUMBER), (b"load:1", rb"error: load needs.*")],
     b"userload": [(b"userload", rb"0"), (b"userload:1:2", rb"error: userload needs.*")],
     b"makeuser": [
-        (b"encrypt:makeuser:msu:ann:internal:first%20word", rb"ok"),
-        (b"encrypt:makeuser:msu:ann:internal:other", rb"already_exists"),
+        (b"encrypt:makeuser:msu:eve:internal:first%20word", rb"ok"),
+        (b"encrypt:makeuser:msu:eve:internal:other", rb"already_exists"),
         (b"encrypt:makeuser:other:ann:internal:x", rb"not_right_domain"),
         (b"encrypt:makeuser:msu:a/../b:internal:x", rb"error:.*"),
         (b"encrypt:makeuser:msu:bob:telepathy:x", rb"error:.*"),
@@ -46,18 +46,18 @@ CASES: dict[bytes, list[Case]] = {
         (b"encrypt:auth:msu:ann:a:b", rb"error: auth needs .*"),
     ],
     b"passwd": [
-        (b"encrypt:passwd:msu:ann:wrong:new", rb"non_authorized"),
-        (b"encrypt:passwd:msu:ann:first%20word:second", rb"ok"),
-        (b"encrypt:auth:msu:ann:second", rb"authorized"),
-        (b"encrypt:auth:msu:ann:first%20word", rb"non_authorized"),
-        (b"encrypt:passwd:msu:ann:second", rb"error: passwd needs .*"),
+        (b"encrypt:passwd:msu:pat:wrong:new", rb"non_authorized"),
+        (b"encrypt:passwd:msu:pat:first%20word:second", rb"ok"),
+        (b"encrypt:auth:msu:pat:second", rb"authorized"),
+        (b"encrypt:auth:msu:pat:first%20word", rb"non_authorized"),
+        (b"encrypt:passwd:msu:pat:second", rb"error: passwd needs .*"),
     ],
     b"changeuserauth": [
-        (b"encrypt:changeuserauth:msu:ann:internal:third", rb"ok"),
-        (b"encrypt:auth:msu:ann:third", rb"authorized"),
-        (b"encrypt:changeuserauth:other:ann:internal:x", rb"not_right_domain"),
+        (b"encrypt:changeuserauth:msu:cat:internal:third", rb"ok"),
+        (b"encrypt:auth:msu:cat:third", rb"authorized"),
+        (b"encrypt:changeuserauth:other:cat:internal:x", rb"not_right_domain"),
         (b"encrypt:changeuserauth:msu:nobody:internal:x", rb"error:.*|unknown_user"),
-        (b"encrypt:changeuserauth:msu:ann", rb"error: changeuserauth needs .*"),
+        (b"encrypt:changeuserauth:msu:cat", rb"error: changeuserauth needs .*"),
     ],
     b"home": [
         (b"home:msu:joe", rb"found"), (b"home:msu:nobody", rb"not_found"), (b"home:msu", rb"error: home needs .*"),
@@ -179,6 +179,8 @@ def pair() -> Iterator[Pair]:
     (made.lond.hosts_path.parent / "managers.tab").write_text("own1\n")
     try:
         made.start()
+        for name in (b"ann", b"pat", b"cat"):  # each row has its own account: they run in any order
+            assert made.ask(b"encrypt:makeuser:msu:%s:internal:first%%20word" % name) == b"ok"
         yield made
     finally:
         made.lonc.cleanup()

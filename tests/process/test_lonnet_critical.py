@@ -99,8 +99,10 @@ def test_a_lost_key_and_a_changed_message_are_set_aside_and_can_be_mended(make_s
         (site.delayed_dir / "corrupt" / f"{name}.reason").unlink()
     wait_until(lambda: executed(site, COMMAND[8:]), 40, "the first one at the peer")
     empty(site, 40)
-    assert os.listdir(site.delayed_dir / "corrupt") == sorted([second, f"{second}.reason"])
-    reason = (site.delayed_dir / "corrupt" / f"{second}.reason").read_text()
+    told = site.delayed_dir / "corrupt" / f"{second}.reason"
+    wait_until(told.exists, 20, "the second one set aside again")
+    assert sorted(os.listdir(told.parent)) == [second, told.name]
+    reason = told.read_text()
     assert "changed since, or not sealed for msul1" in reason
 
 
