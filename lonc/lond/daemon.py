@@ -29,6 +29,7 @@ from lonc.system.files import SystemFiles
 from lonc.system.forking import tell_abnormal_exit
 from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
 from lonc.system.logs import Log, Severity
+from lonc.system.notify import Overseer
 from lonc.system.scoreboard import HeaderRecord, Scoreboard
 
 ORIGINALS = ("lond",)
@@ -97,6 +98,7 @@ def _make_house(start: Start, log: Log, from_starter: tuple[int, ...]) -> House:
     return House(
         config=config, argv=start.argv, hosts=start.table.hosts, files=files, clock=clock, log=log,
         loop=Loop(clock), lock=lock, listener=listener, bound=bound, header=header, from_starter=from_starter,
+        overseer=Overseer.of(os.environ, clock, foreground=start.foreground),
     )  # fmt: skip
 
 
@@ -140,6 +142,8 @@ class _Parent:
             self._begin()
             house.log.write("Done starting initial servers" if start.resume_fd is None else "Restarted")
             start.ready(None)
+            if not house.overseer.ready("Serving"):
+                house.log.write(f"The service manager cannot be told: {house.overseer.trouble}", Severity.WARNING)
             house.from_starter = ()  # closed by now; its numbers may soon be those of other files
             while True:
                 code = self._pool.keep()
@@ -178,6 +182,7 @@ class _Parent:
             clock=house.clock, signals=self._signals(),
         )  # fmt: skip
         pool.on_word = self._tidings.take
+        pool.pulse = house.overseer.pulse
         self._pool = pool
         self._upkeep = Upkeep(house, pool, service)
         self._show("Parent keeping the pool", "serving")
@@ -254,6 +259,7 @@ class _Parent:
             self._code = code
             self._check.give_up()
             self._house.log.write("Shutting down")
+            self._house.overseer.stopping("Shutting down")
             self._show("Shutting down", "stopping")
         self._restarting = False
         self._pool.stop(False)
@@ -265,7 +271,7 @@ class _Parent:
         self._house.loop.turn(0.0)
         self._restarting = False
         if not self._ending:
-            restart.refuse_restart(self._house.log, restart.become_new(self._house))
+            restart.refuse_restart(self._house, restart.become_new(self._house))
         signals.restore(mask)
 
 

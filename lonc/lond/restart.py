@@ -23,7 +23,7 @@ from lonc.errors import ConfigError, StartError
 from lonc.lond.house import House
 from lonc.system import check
 from lonc.system.check import Check
-from lonc.system.logs import Log, Severity
+from lonc.system.logs import Severity
 from lonc.system.sealed import read_sealed, write_sealed
 
 MOST_ROUNDS = 2  # of checks for one restart: a storm of HUPs must not put it off for ever
@@ -46,6 +46,7 @@ class Rehearsing:
             self._again = True
             return
         self._house.log.write("Restarting")
+        self._house.overseer.reloading("Restarting")
         self._rounds = 0
         self._run()
 
@@ -55,7 +56,7 @@ class Rehearsing:
         try:
             self._check = Check(self._house.argv, self._house.clock.monotonic())
         except OSError as error:
-            refuse_restart(self._house.log, f"{self._house.argv[0]}: {error.strerror}")
+            refuse_restart(self._house, f"{self._house.argv[0]}: {error.strerror}")
             return
         signal.setitimer(signal.ITIMER_REAL, check.CHECK_TIMEOUT_S)
 
@@ -77,7 +78,7 @@ class Rehearsing:
         if self._again and self._rounds < MOST_ROUNDS:  # it may have read what was there before that HUP
             self._run()
         elif problem is not None:
-            refuse_restart(self._house.log, problem)
+            refuse_restart(self._house, problem)
         else:
             self._passed()
 
@@ -89,9 +90,11 @@ class Rehearsing:
             self._check = None
 
 
-def refuse_restart(log: Log, problem: str) -> None:
+def refuse_restart(house: House, problem: str) -> None:
     """Tell why the running daemon goes on as it is."""
-    log.write(f"Restart refused, the running one goes on: {problem}", Severity.CRITICAL)
+    text = f"Restart refused, the running one goes on: {problem}"
+    house.log.write(text, Severity.CRITICAL)
+    house.overseer.ready(text)
 
 
 # --- over exec -------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ class Flock:
             found.append(self._check.deadline)
         if self.house.children:
             found.append(self.performer.watchman.next_look)
+        found.append(self.house.overseer.pulse(self.house.clock.monotonic(), self._count_peers))
         return min((when for when in found if when is not None), default=None)
 
     def _attend(self) -> None:
@@ -156,14 +157,19 @@ class Flock:
         read_table_again(self.house, self.performer)
         self.errands.hurry()
 
+    def _count_peers(self) -> str:
+        """Return how many peers are in which state, for people."""
+        table = self.house.peers
+        counts = Counter(table.peer(name).state for name in table.names())
+        shown = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+        return f"Peers: {shown or 'none'}"
+
     def _begin_report(self) -> None:
         house = self.house
         states = {name: house.peers.peer(name).state for name in house.peers.names()}
-        counts = Counter(states.values())
-        shown = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
         log = house.log
         line = status.ProcessLine(os.getpid(), log.who, log.status_text, log.last_line, log.trouble)
-        more = [f"Peers: {shown or 'none'}"]
+        more = [self._count_peers()]
         # They are started again right behind this, but whoever reads it wants to know who they were.
         more += [f"Skipped {name}" for name, state in states.items() if state is State.GIVEN_UP]
         trouble = status.start_report(
@@ -180,6 +186,7 @@ class Flock:
             self._check_again = True
             return
         self.house.log.write("Restarting")
+        self.house.overseer.reloading("Restarting")
         self._rounds = 0
         self._begin_check()
 
@@ -215,7 +222,9 @@ class Flock:
             self._asked.append(signal.SIGCHLD)  # whatever else has come was told by a wait that is over
 
     def _refuse_restart(self, problem: str) -> None:
-        self.house.log.write(f"Restart refused, the running one goes on: {problem}", Severity.CRITICAL)
+        text = f"Restart refused, the running one goes on: {problem}"
+        self.house.log.write(text, Severity.CRITICAL)
+        self.house.overseer.ready(text)
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -234,6 +243,7 @@ class Flock:
         self._code = code
         self._give_up_at = self.house.clock.monotonic() + self.house.config.stop_timeout_s + LEAVE_BEHIND_S
         self.house.log.write("Shutting down")
+        self.house.overseer.stopping("Shutting down")
         show_state(self.house, "Shutting down", "stopping")
         if self._check is not None:
             self._check.kill()

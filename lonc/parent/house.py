@@ -18,13 +18,15 @@ from lonc.system.clock import Clock
 from lonc.system.files import Files
 from lonc.system.lock import DaemonLock
 from lonc.system.logs import Log
+from lonc.system.notify import Overseer
 
 
 @dataclass(slots=True)
 class House:
     """lifeline: read end and write end. dump_fd: where stuck children write their stacks.
 
-    from_starter: descriptors that the starter left open in this process and that no child may keep.
+    overseer: the service manager that started us, or a silent one. from_starter: descriptors that the starter left
+    open in this process and that no child may keep.
     """
 
     config: Config
@@ -41,6 +43,7 @@ class House:
     ledger: Ledger
     lifeline: tuple[int, int]
     dump_fd: int
+    overseer: Overseer
     from_starter: tuple[int, ...] = ()
     hosts: dict[str, Host] = field(default_factory=dict)
     children: dict[int, str] = field(default_factory=dict)  # every child that was forked and not yet reaped

@@ -119,6 +119,7 @@ class Performer:
         house = self._house
         house.loop.close()
         house.lock.close()
+        house.overseer.forget(os.environ)
         for fd in (house.lifeline[1], *house.from_starter):
             os.close(fd)
         context = ChildContext(

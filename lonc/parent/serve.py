@@ -31,6 +31,7 @@ from lonc.system.files import SystemFiles
 from lonc.system.forking import tell_abnormal_exit
 from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
 from lonc.system.logs import Log, Severity
+from lonc.system.notify import Overseer
 from lonc.system.sealed import is_pipe_end
 
 RunChild = Callable[[ChildContext], int]
@@ -58,6 +59,7 @@ def serve(start: Start, run_child: RunChild = child.run) -> int:
             peers=Peers(_rules(start)), listeners=Listeners(start.config, files),
             ledger=_open_ledger(start, notes, log), lifeline=_lifeline(notes),
             dump_fd=os.memfd_create("lonc-stacks", os.MFD_CLOEXEC), from_starter=from_starter,
+            overseer=Overseer.of(os.environ, clock, foreground=start.foreground),
         )  # fmt: skip
     except (LoncError, OSError) as error:
         if start.resume_fd is not None:
@@ -75,6 +77,8 @@ def _live(house: House, flock: Flock, start: Start, notes: Notes | None) -> int:
     try:
         _settle(house, flock, start, notes)
         start.ready(None)
+        if not house.overseer.ready("Serving"):
+            house.log.write(f"The service manager cannot be told: {house.overseer.trouble}", Severity.WARNING)
         house.from_starter = ()  # closed by now; its numbers may soon be those of new sockets
         serving = True
         code = flock.keep()

@@ -45,7 +45,8 @@ class Pool:
     """Workers on one or more listening sockets, and whoever looks after them.
 
     on_word: called in the parent with the worker's name and the word that it told. signals: what is done about
-    each signal; the pool's own table unless another one was given, and may be changed until start().
+    each signal; the pool's own table unless another one was given, and may be changed until start(). pulse: called
+    with the monotonic time before each wait, returns how long that may last at most (None: without end).
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Pool:
         himself and calls stop(), reap() and the others.
         """
         self.on_word: Callable[[str, bytes], object] = lambda name, word: None
+        self.pulse: Callable[[float], float | None] = lambda now: None
         self.signals = dict(self._own_signals() if signals is None else signals)
         self.rules, self.service, self.log, self.loop, self.clock = rules, service, log, loop, clock
         self.board = board if board is not None else Scoreboard.in_memory()
@@ -142,7 +144,7 @@ class Pool:
         return not members
 
     def _deadline(self) -> float | None:
-        found = [self._crew.table.next_deadline(), self._give_up_at]
+        found = [self._crew.table.next_deadline(), self._give_up_at, self.pulse(self.clock.monotonic())]
         if self._alone is not None:
             found.append(self._alone.deadline())
         else:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 
+from lonc.system.notify import without
+
 CHECK_TIMEOUT_S = 20.0
 SHOWN_BYTES = 2000  # of what it said, from the end: the reason stands in the last line of a traceback
 
@@ -30,7 +32,7 @@ class Check:
             # No handler, no mask and no ignored signal of ours may reach it: it must die when it is killed.
             defaults = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
             self.pid = os.posix_spawn(
-                argv[0], [*argv, "-t"], os.environ,
+                argv[0], [*argv, "-t"], without(os.environ),
                 file_actions=actions, setsigmask=(), setsigdef=defaults,
             )  # fmt: skip
         except OSError:
