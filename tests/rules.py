@@ -32,6 +32,7 @@ RANKS = {
     "lonc.wire.cipher": 2,
     "lonc.wire.states": 2,  # of link, which is a room of several files
     "lonc.config": 2,
+    "lonc.catalogue": 2,
     "lonc.wire.dialogue": 3,
     "lonc.wire.link": 3,
     "lonc.wire.server": 3,

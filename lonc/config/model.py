@@ -100,6 +100,8 @@ class Config:
     max_line_bytes: int
     client_buffer_bytes: int
     max_clients: int
+    json_log: bool
+    log_ids: bool
     page: bool
     keepalive_s: float
     # Those of the server, lond.
@@ -133,6 +135,11 @@ class Config:
     def log_path(self) -> str:
         """The log (files.md 3)."""
         return os.path.join(self.logs_dir, "lonc.log")
+
+    @property
+    def json_log_path(self) -> str:
+        """The log as JSON, while loncJsonLog is on."""
+        return os.path.join(self.logs_dir, "lonc.json.log")
 
     @property
     def perm_log_path(self) -> str:

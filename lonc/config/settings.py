@@ -236,6 +236,8 @@ OURS: Final = (
     _count("loncClientBuffer", "client_buffer_bytes", 67108864, 1024, 1 << 32,
            "longest reply, and the most that may wait for one client", "bytes"),
     _count("loncMaxClients", "max_clients", 4096, 1, 1000000, "clients of one peer at once"),
+    _switch("loncJsonLog", "json_log", False, "write each message to logs/lonc.json.log as well, as JSON"),
+    _switch("loncLogIds", "log_ids", False, "put its id behind each message that the originals do not have"),
     _switch("loncPage", "page", False, "have the status page lon-status/lonc.html written while lonc runs"),
     _seconds("loncLinkKeepalive", "keepalive_s", 60, 1, DAY_S, "within this a dead link is found"),
 )  # fmt: skip

@@ -34,7 +34,7 @@ loncRequestTimeout=300 loncDelayedTimeout=60 loncInitTimeout=60 loncConnectTimeo
 loncPongDelay=0 loncPipeline=256 loncDelayedPipeline=1 loncMaxConnections=1 loncSpreadAfter=20
 loncIdleTimeout=3600 loncOnDemand=off loncDelayedScan=15 loncDeleteOnAnyReply=off loncDebugFor=3600
 loncStableAfter=300 loncStopTimeout=10 loncHandover=1 loncMaxLine=16777216 loncClientBuffer=67108864
-loncMaxClients=4096 loncPage=off loncLinkKeepalive=60 loncSourceAddress=*
+loncMaxClients=4096 loncJsonLog=off loncLogIds=off loncPage=off loncLinkKeepalive=60 loncSourceAddress=*
 """
 
 
