@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from lonc import __version__
 from lonc.config import ENV_CONF_DIR, SETTINGS, Config, find_conf_dir, load_config, load_hosts
-from lonc.errors import AlreadyRunning, ConfigError, ExitCode, LoncError
+from lonc.errors import AlreadyRunning, ExitCode
 from lonc.system import signals
 from lonc.system.daemonize import (
     Readiness,
     Start,
-    ensure_stdio,
     forbid_dumps,
-    incomplete,
     say,
     settle_foreground,
     start_detached,
 )
 from lonc.system.files import SystemFiles
 from lonc.system.lock import is_alive, lock_holder
+from lonc.system.program import Aloud, daemon_options, own_command, run_command
 from lonc.system.user import require_user, user_id
 
 _EPILOG = f"""\
@@ -40,36 +38,13 @@ The configuration is read from --conf-dir, else ${ENV_CONF_DIR}, else /etc/httpd
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (without the program's name; None: sys.argv) and return the exit code."""
-    ensure_stdio()
-    try:
-        options = _parser().parse_args(argv)
-    except SystemExit as stop:  # --help, --version, or a usage error that argparse has told
-        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
-    try:
-        return _run(options)
-    except LoncError as error:
-        say("\n".join(f"lonc: {line}" for line in str(error).splitlines()))
-        return ExitCode.CONFIG if isinstance(error, ConfigError) else ExitCode.FAILED
-    except ImportError as error:
-        say(f"lonc: {incomplete(error)}")
-        return ExitCode.FAILED
+    return run_command(command_line(), argv, _run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lonc",
-        description="The daemon that keeps a link to every other server of a LON-CAPA network.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("-t", "--check", action="store_true", help="check configuration and program, then exit")
-    parser.add_argument("-n", "--foreground", action="store_true", help="stay in the foreground")
-    parser.add_argument("--conf-dir", metavar="DIR", help="directory of loncapa_apache.conf and loncapa.conf")
-    parser.add_argument("--version", action="version", version=f"lonc {__version__}")
-    # The hand-over of a restart: descriptor of the parent's notes. Only the parent itself uses it.
-    parser.add_argument("--resume", metavar="FD", type=int, help=argparse.SUPPRESS)
-    return parser
+def command_line() -> argparse.ArgumentParser:
+    """Return what the command line may hold; the manual page is compared with it."""
+    does = "The daemon that keeps a link to every other server of a LON-CAPA network."
+    return daemon_options("lonc", does, _EPILOG)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -85,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     require_alone(config)
     table = load_hosts(config)
 
-    def run(ready: Readiness | _Aloud) -> int:
+    def run(ready: Readiness | Aloud) -> int:
         # Only now: the losers of many starts at once, and a refused one, need none of it.
         from lonc.parent import serve
 
@@ -93,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.foreground:
         settle_foreground()
-        return run(_Aloud())
+        return run(Aloud("lonc"))
     return start_detached(run, errors_path=config.errors_path)
 
 
@@ -105,25 +80,10 @@ def _resume(conf_dir: str, options: argparse.Namespace, own: tuple[str, ...]) ->
     from lonc.parent import load_or_keep, serve
 
     found = load_or_keep(conf_dir, options.resume)
-    start = Start(found.config, found.table, own, options.foreground, _Aloud(), options.resume, found.troubles)
-    return serve(start)
-
-
-class _Aloud:
-    """Readiness of a start that nobody waits for: a failure is told on stderr."""
-
-    def __call__(self, failure: str | None) -> None:
-        if failure is not None:
-            say(f"lonc: {failure}")
-
-
-def own_command(conf_dir: str, foreground: bool) -> tuple[str, ...]:
-    """Return what to exec to become this daemon again: absolute, whatever directory or environment then is.
-
-    The script's path is not resolved: a link that was put on a newer release is what a restart should use.
-    """
-    options = ("--conf-dir", conf_dir, *(("--foreground",) if foreground else ()))
-    return (sys.executable, os.path.abspath(sys.argv[0]), *options)
+    aloud = Aloud("lonc")
+    return serve(
+        Start(found.config, found.table, own, options.foreground, aloud, options.resume, found.troubles)
+    )
 
 
 def check(conf_dir: str) -> int:

@@ -12,19 +12,19 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lonc.config import Config, Host, HostTable, load_config, load_hosts
+from lonc.config import Host
+from lonc.config.former import Loaded, load_or_former
 from lonc.config.plain import config_of, settings_of
-from lonc.errors import ConfigError, StartError
+from lonc.errors import StartError
 from lonc.lond.house import House
 from lonc.system import check
 from lonc.system.check import Check
 from lonc.system.logs import Severity
-from lonc.system.sealed import read_sealed, write_sealed
+from lonc.system.sealed import exec_again, read_sealed, write_sealed
 
 MOST_ROUNDS = 2  # of checks for one restart: a storm of HUPs must not put it off for ever
 
@@ -121,21 +121,9 @@ def become_new(house: House) -> str:
             house.log.write(f"{house.lock.path} had been removed: made and locked again", Severity.WARNING)
     except StartError as error:
         return str(error)
+    data = json.dumps(_notes(house)).encode()
     kept = (house.lock.fd, house.listener.fileno())
-    notes_fd = -1
-    try:
-        notes_fd = write_sealed("lond-handover", json.dumps(_notes(house)).encode())
-        for fd in kept:
-            os.set_inheritable(fd, True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(house.argv[0], [*house.argv, "--resume", str(notes_fd)], os.environ)
-    except OSError as error:
-        for fd in kept:
-            os.set_inheritable(fd, False)
-        if notes_fd >= 0:
-            os.close(notes_fd)
-        return f"{house.argv[0]}: {error.strerror or error}"
+    return exec_again(house.argv, lambda: write_sealed("lond-handover", data), kept)
 
 
 def _notes(house: House) -> dict[str, object]:
@@ -181,15 +169,6 @@ def adopt_listener(notes: Notes) -> socket.socket:
     return sock
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a resumed daemon goes on with. troubles: why not all of it is what stands on disk now."""
-
-    config: Config
-    table: HostTable
-    troubles: tuple[str, ...]
-
-
 def load_or_keep(conf_dir: str, notes_fd: int) -> Loaded:
     """Return configuration and table as they are on disk, or those of the former self where they are unusable.
 
@@ -197,32 +176,4 @@ def load_or_keep(conf_dir: str, notes_fd: int) -> Loaded:
     go back to. Raises ConfigError when neither can be had, StartError without notes.
     """
     notes = read_notes(notes_fd)
-    former = config_of(notes.settings)
-    troubles: list[str] = []
-    config = _config(conf_dir, former, troubles)
-    try:
-        table = load_hosts(config)
-    except ConfigError as error:
-        hosts = tuple(Host(**host) for host in notes.hosts)
-        if not hosts:
-            raise
-        table = HostTable(hosts, path=config.hosts_path)
-        troubles.append(f"hosts.tab became unusable during the restart, the former one goes on: {error}")
-    return Loaded(config, table, tuple(troubles))
-
-
-def _config(conf_dir: str, former: Config | None, troubles: list[str]) -> Config:
-    try:
-        config = load_config(conf_dir)
-    except ConfigError as error:
-        if former is None:
-            raise
-        text = "The configuration became unusable during the restart, the former one goes on:"
-        troubles.append(f"{text} {error}")
-        return former
-    if former is None or former.logs_dir == config.logs_dir:
-        return config
-    # The lock and the pid file lie there: another place is another daemon.
-    text = f"lonDaemons cannot change from {former.daemons_dir} to {config.daemons_dir} by a restart"
-    troubles.append(f"{text}, only by an end and a start: the former configuration goes on")
-    return former
+    return load_or_former(conf_dir, config_of(notes.settings), [Host(**host) for host in notes.hosts])

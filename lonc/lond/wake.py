@@ -11,26 +11,12 @@ import signal
 from collections.abc import Collection
 
 from lonc.config import Config
+from lonc.lonnet.waking import find_lonc
 from lonc.system.clock import Clock
 from lonc.system.files import Files
-from lonc.system.lock import foreign_holder, is_alive, lock_holder, read_pid
 from lonc.system.logs import Log, Severity
 
 WAKE_EVERY_S = 60.0
-
-
-def find_lonc(config: Config, files: Files) -> int:
-    """Return the pid of the lonc of this machine, 0 when none runs.
-
-    It is the one in lonc.pid, if that process holds lonc.lock or is an original.
-    """
-    named = read_pid(files, config.pid_path)
-    if named <= 1:
-        return 0
-    holder = lock_holder(config.lock_path, files)
-    if holder:
-        return holder if holder == named and is_alive(holder) else 0
-    return foreign_holder(files, config.pid_path)
 
 
 class Waker:

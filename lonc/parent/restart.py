@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 
 from lonc.config.plain import settings_of
@@ -17,6 +16,7 @@ from lonc.parent.handover import Notes, PeerNote, write_notes
 from lonc.parent.house import House
 from lonc.system import signals
 from lonc.system.logs import Severity
+from lonc.system.sealed import exec_again
 
 
 @contextlib.contextmanager
@@ -37,22 +37,7 @@ def become_new(house: House) -> str:
     except StartError as error:
         return str(error)
     notes = take_notes(house)
-    marked: list[int] = []
-    notes_fd = -1
-    try:
-        notes_fd = write_notes(notes)
-        for fd in notes.descriptors():
-            marked.append(fd)
-            os.set_inheritable(fd, True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(house.argv[0], [*house.argv, "--resume", str(notes_fd)], os.environ)
-    except OSError as error:
-        for fd in marked:
-            os.set_inheritable(fd, False)
-        if notes_fd >= 0:
-            os.close(notes_fd)
-        return f"{house.argv[0]}: {error.strerror or error}"
+    return exec_again(house.argv, lambda: write_notes(notes), notes.descriptors())
 
 
 def take_notes(house: House) -> Notes:

@@ -10,6 +10,8 @@ import errno
 import fcntl
 import os
 import stat
+import sys
+from collections.abc import Callable, Iterable, Sequence
 
 SEALED_LIMIT = 16 << 20  # bytes
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -29,6 +31,30 @@ def write_sealed(name: str, data: bytes) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def exec_again(argv: Sequence[str], write: Callable[[], int], kept: Iterable[int]) -> str:
+    """Execute this program again with `--resume FD` behind argv. Returns only when that failed: the reason.
+
+    write: makes the notes and returns their descriptor; kept: what else stays open over exec. Each loses its
+    close-on-exec mark only in the last moment, so a failure leaves everything as it was.
+    """
+    marked: list[int] = []
+    notes_fd = -1
+    try:
+        notes_fd = write()
+        for fd in kept:
+            marked.append(fd)
+            os.set_inheritable(fd, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(argv[0], [*argv, "--resume", str(notes_fd)], os.environ)
+    except OSError as error:
+        for fd in marked:
+            os.set_inheritable(fd, False)
+        if notes_fd >= 0:
+            os.close(notes_fd)
+        return f"{argv[0]}: {error.strerror or error}"
 
 
 def read_sealed(fd: int) -> bytes:

@@ -20,6 +20,7 @@ from lonc.lond.house import House
 from lonc.lond.reopening import TRY_EVERY_S, ReopeningStore
 from lonc.lond.store import Owner, Store, StoreError
 from lonc.lond.tidings import MOST_STRANGERS, Tidings
+from lonc.lonnet import waking
 from lonc.system.files import SystemFiles
 from lonc.system.lock import DaemonLock
 from lonc.system.logs import Severity
@@ -106,14 +107,14 @@ def test_lonc_is_woken_once_per_client_and_minute(house: House, signalled: list[
 
 def test_only_who_holds_the_lock_is_lonc(house: House, signalled: list[tuple[int, int]]) -> None:
     config, files = house.config, house.files
-    assert wake.find_lonc(config, files) == 0
+    assert waking.find_lonc(config, files) == 0
     for text in ("1\n", "0\n", "garbage", f"{os.getppid()}\n", "999999999\n"):
         Path(config.pid_path).write_text(text)
-        assert wake.find_lonc(config, files) == 0
+        assert waking.find_lonc(config, files) == 0
     lock = DaemonLock.acquire(config.lock_path, SystemFiles())
-    assert wake.find_lonc(config, files) == 0, "another pid stands in the file"
+    assert waking.find_lonc(config, files) == 0, "another pid stands in the file"
     Path(config.pid_path).write_text(f"{os.getpid()}\n")
-    assert wake.find_lonc(config, files) == os.getpid()
+    assert waking.find_lonc(config, files) == os.getpid()
     lock.close()
     assert not wake.Waker(config, files, house.clock, house.log).connected("far", [])
     assert signalled == []
