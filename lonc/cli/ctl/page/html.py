@@ -23,7 +23,8 @@ WORDS = {
     "up": "up", "resting": "resting, on demand", "trying": "being dialed or started", "paused": "paused",
     "down": "no link", "given-up": "given up", "unknown": "not known",
 }  # fmt: skip
-MOST_TOLD = 25  # of what is wrong; the table has the rest, the worst first
+SPARK_POINTS = 90  # of a small picture
+MOST_TOLD = 12  # of what is wrong; the table has the rest, the worst first
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -86,6 +87,13 @@ def _tiles(rows: Sequence[Row]) -> str:
     return f'<dl class="tiles">{made}</dl>'
 
 
+def means(values: Sequence[float | None], joined: int) -> list[float | None]:
+    """Return the mean of every `joined` values that follow each other; None where none of them is known."""
+    groups = [values[i : i + joined] for i in range(0, len(values), max(joined, 1))]
+    known = [[value for value in group if value is not None] for group in groups]
+    return [sum(group) / len(group) if group else None for group in known]
+
+
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
@@ -137,7 +145,13 @@ def _total(rows: Sequence[Row], history: History, now: float) -> str:
     most = max(known, default=0.0)
     label = f"requests a second of all peers in the last hour, at most {shown_rate(most)}"
     curve = spark(
-        history.at, [Curve("rate", total)], now=now, span_s=SPAN_S, step_s=step_s(len(rows)), label=label
+        history.at,
+        [Curve("rate", total)],
+        now=now,
+        span_s=SPAN_S,
+        step_s=step_s(len(rows)),
+        label=label,
+        large=True,
     )
     top = f'<p class="axis"><span>most {shown_rate(most)}</span></p>' if known else ""
     below = '<p class="axis"><span>an hour ago</span><span>now</span></p>' if known else ""
@@ -152,10 +166,14 @@ def _busiest(rows: Sequence[Row]) -> str:
         return ""
     made = "".join(
         f'<tr><th scope="row">{escape(row.peer)}</th><td class="n">{shown_rate(row.requests_per_s)}/s</td>'
-        f'<td class="n">{shown_latency(row.p50_s)} half, {shown_latency(row.p99_s)} p99</td></tr>'
+        f'<td class="n k50">{shown_latency(row.p50_s)}</td><td class="n k99">{shown_latency(row.p99_s)}</td></tr>'
         for row in busy
     )
-    return f'<h2 class="next">Busiest</h2><table class="busy"><tbody>{made}</tbody></table>'
+    heads = "".join(f'<th scope="col" class="n">{name}</th>' for name in ("Requests", "Half within", "p99"))
+    return (
+        '<h2 class="next" id="busy">Busiest</h2><table class="busy" aria-labelledby="busy">'
+        f'<thead><tr><th scope="col">Peer</th>{heads}</tr></thead><tbody>{made}</tbody></table>'
+    )
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -203,15 +221,16 @@ def _sparks(row: Row, history: History, now: float, step: float) -> tuple[str, s
     if curves is None:
         return "", ""
     pictures = []
+    joined = -(-len(history.at) // SPARK_POINTS)  # a small picture shows no more, and is smaller
+    times = [at for at in means(history.at, joined) if at is not None]
     for what, names in (("requests a second", ("rate",)), ("latency", ("p50_ms", "p99_ms"))):
-        lines = [Curve(name.removesuffix("_ms"), curves[name]) for name in names]
+        lines = [Curve(name.removesuffix("_ms"), means(curves[name], joined)) for name in names]
         most = max((value for line in lines for value in line.values if value is not None), default=0.0)
         shown = shown_rate(most) if names == ("rate",) else shown_latency(most / 1000)
         label = f"{what}, last hour, at most {shown}"
-        drawn = most > 0
-        pictures.append(
-            spark(history.at, lines, now=now, span_s=SPAN_S, step_s=step, label=label) if drawn else ""
-        )
+        step_shown = step * joined
+        drawn = spark(times, lines, now=now, span_s=SPAN_S, step_s=step_shown, label=label) if most else ""
+        pictures.append(drawn)
     return pictures[0], pictures[1]
 
 
@@ -235,7 +254,7 @@ def _table(name: str, heads: Sequence[str], numbers_from: int, body: str) -> str
         for i in range(len(heads))
     )
     return (
-        f'<table class="{name}" role="table" aria-labelledby="{name}">'
+        f'<table class="cards {name}" role="table" aria-labelledby="{name}">'
         f'<thead role="rowgroup"><tr role="row">{shown}'
         f'</tr></thead>\n<tbody role="rowgroup">{body}</tbody></table>'
     )

@@ -44,26 +44,32 @@ header{display:flex;flex-wrap:wrap;gap:.2rem 1rem;align-items:baseline;margin-bo
 .tiles dd+dd{font-size:.85rem;font-weight:400;color:var(--dim);min-height:1.2em}
 .wrong{border-left:.35rem solid var(--down)}
 .wrong ul{margin:0;padding:0;list-style:none}
-.wrong li{padding:.25rem 0;overflow-wrap:anywhere}
-.pair{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:1rem}
+.wrong ul{columns:26rem;column-gap:2rem}
+.wrong li{padding:.2rem 0;overflow-wrap:anywhere;break-inside:avoid}
+.pair{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:1rem;margin-bottom:1rem}
+.pair .card{margin:0}
 .none{position:absolute}
 .mark{width:1em;height:1em;vertical-align:-.12em;margin-right:.4em;overflow:visible}
 use{fill:currentColor}
 #s-given-up,#s-resting{fill:none;stroke:currentColor;stroke-width:2.6;stroke-linecap:round}
-.net{display:block;width:100%;max-width:42rem;height:auto;margin:auto}
-.net text{fill:var(--text);font-size:15px}
+.net{display:block;overflow:visible;width:100%;max-width:42rem;height:auto;margin:auto}
+.net text{fill:var(--text);font-size:17px}
 .net a{text-decoration:none}
 .net a:hover text{text-decoration:underline}
 .net .own rect{fill:var(--accent)}
-.net .own text{fill:var(--card);font-weight:600;font-size:inherit}
+.net .own text{fill:var(--card);font-weight:600;font-size:18px}
 .link{stroke:currentColor;stroke-width:1.6;opacity:.55;fill:none}
 .link.g-down,.link.g-given-up,.link.g-unknown{stroke-dasharray:3 7}
 .link.g-trying,.link.g-paused,.link.g-resting{stroke-dasharray:9 6}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:.6rem 0 0;padding:0;list-style:none;font-size:.9rem}
 .spark{display:block;width:100%;height:1.7rem;overflow:visible}
-.big .spark{height:11rem;border-bottom:1px solid var(--line)}
+.big .spark{height:13rem;border-bottom:1px solid var(--line)}
+.c-area{fill:var(--accent);opacity:.13}
+.next{margin-top:1.2rem}
+.busy th,.busy td{padding-left:0}
 .axis{display:flex;justify-content:space-between;color:var(--dim);font-size:.85rem}
-.spark path{fill:none;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round;vector-effect:non-scaling-stroke}
+.spark :not(.c-area){fill:none;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round;
+vector-effect:non-scaling-stroke}
 .c-rate,.c-p50{stroke:var(--accent)}
 .c-p99{stroke:var(--second)}
 .k50{color:var(--accent)}
@@ -80,16 +86,20 @@ tbody tr:target{outline:2px solid var(--accent);outline-offset:-2px}
 body{padding:.8rem .7rem 2rem}
 .pair{grid-template-columns:minmax(0,1fr)}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:.6rem}
+.tiles div:first-child{grid-column:1/-1}
 .tiles dd{font-size:1.35rem}
-.net.named text{font-size:20px}
-thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
-table,tbody{display:block}
-tbody tr{display:grid;grid-template-columns:1fr 1fr;gap:.45rem 1rem;padding:.8rem 0;
+.net.named text{font-size:22px}
+.cards thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+table.cards,.cards tbody{display:block}
+.cards tbody tr{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:.45rem .8rem;padding:.8rem 0;
 border-top:1px solid var(--line)}
-tbody tr:first-child{border-top:0}
-tbody th,tbody td,td.n{display:block;padding:0;border:0;text-align:left;white-space:normal}
-tbody th{font-size:1.1rem}
-td[data-l]::before{content:attr(data-l);display:block;color:var(--dim);font-size:.8rem}
+.cards tbody tr:first-child{border-top:0}
+.cards tbody th,.cards tbody td{display:block;padding:0;border:0;text-align:left;white-space:normal;
+grid-column:span 3}
+.cards tbody td.n{grid-column:span 2}
+.cards tbody th{font-size:1.1rem}
+.queue tbody th{grid-column:1/-1}
+[data-l]::before{content:attr(data-l);display:block;color:var(--dim);font-size:.8rem}
 .peers td.s{width:auto;min-width:0}
 }
 """

@@ -17,6 +17,12 @@ SPARK_WIDTH, SPARK_HEIGHT = 240, 48
 GAP_STEPS = 2.6  # samples further apart than so many steps are not joined
 SIDE = 720  # of the picture of the network
 CENTRE = SIDE / 2
+LEVEL_PEERS = 14  # up to so many, names stand level; those of more point outwards
+LEVEL_RADIUS = 226.0
+OUTWARD_RADII = (195.0, 262.0)  # the longer the names, the nearer
+LEVEL_HEIGHT = 540  # level names need room at the sides only
+LEVEL_WIDTH = 10.5  # of a letter
+OUTWARD_LETTERS = 11
 NAMED_PEERS = 36  # up to so many, each has its name beside it
 _LIMIT = CENTRE - 14
 _SHAPES = {
@@ -52,24 +58,31 @@ class Curve(NamedTuple):
 
 
 def spark(
-    times: Sequence[float], curves: Sequence[Curve], *, now: float, span_s: float, step_s: float, label: str
-) -> str:
-    """Return curves over the same times (seconds, the last span_s before now) with one common scale from 0."""
+    times: Sequence[float], curves: Sequence[Curve], *, now: float, span_s: float, step_s: float, label: str,
+    large: bool = False,
+) -> str:  # fmt: skip
+    """Return curves over the same times (seconds, the last span_s before now) with one common scale from 0.
+
+    large: drawn four times as fine, and what lies below is shaded.
+    """
+    wide, high = (4 * SPARK_WIDTH, 4 * SPARK_HEIGHT) if large else (SPARK_WIDTH, SPARK_HEIGHT)
     most = max((value for curve in curves for value in curve.values if value is not None), default=0.0) or 1.0
-    across = SPARK_WIDTH / span_s
+    across = wide / span_s
     lines = []
     for curve in curves:
         points = [
-            (round(across * (span_s - now + at)), 2 + round((SPARK_HEIGHT - 4) * (1 - value / most)), at)
+            (round(across * (span_s - now + at)), 2 + round((high - 4) * (1 - value / most)), at)
             for at, value in zip(times, curve.values, strict=False)
             if value is not None and 0 <= now - at <= span_s
         ]
         drawn = _path(points, GAP_STEPS * step_s)
+        if drawn and large:
+            lines.append(f'<path class="c-area" d="{_area(points, GAP_STEPS * step_s, high)}"/>')
         if drawn:
             lines.append(f'<path class="c-{curve.name}" d="{drawn}"/>')
     if not lines:
         return '<span class="dim">no history yet</span>'
-    box = f'viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" preserveAspectRatio="none"'
+    box = f'viewBox="0 0 {wide} {high}" preserveAspectRatio="none"'
     return f'<svg class="spark" {box} role="img" aria-label="{escape(label)}">{"".join(lines)}</svg>'
 
 
@@ -87,6 +100,16 @@ def _path(points: Iterable[tuple[int, int, float]], gap_s: float) -> str:
     return "".join(pieces)
 
 
+def _area(points: Sequence[tuple[int, int, float]], gap_s: float, high: int) -> str:
+    """Return path data of what lies below the points, a piece for each run without a gap."""
+    runs: list[list[tuple[int, int, float]]] = []
+    for point in points:
+        if not runs or point[2] - runs[-1][-1][2] > gap_s:
+            runs.append([])
+        runs[-1].append(point)
+    return "".join(f"{_path(run, gap_s)}V{high}H{run[0][0]}z" for run in runs)
+
+
 # --- the network -----------------------------------------------------------------------------------------
 
 
@@ -98,14 +121,17 @@ class Spot(NamedTuple):
     angle: float
 
 
-def places(count: int) -> tuple[list[Spot], float]:
+def places(count: int, letters: int = 11) -> tuple[list[Spot], float]:
     """Return where so many peers stand around the centre, ring by ring, and how large their signs are (1: full).
 
+    letters: of the longest name.
     A few stand on one ring with room for names. More fill rings from the inside; the rings are as far from each
     other as the signs on them, so nothing overlaps, and the signs shrink until everybody has a place.
     """
     if count <= NAMED_PEERS:
-        return [_spot(228.0, i / max(count, 1)) for i in range(count)], 1.5
+        outward = max(OUTWARD_RADII[0], min(OUTWARD_RADII[1], CENTRE - 22 - 12.5 * letters))
+        radius = LEVEL_RADIUS if count <= LEVEL_PEERS else outward
+        return [_spot(radius, i / max(count, 1)) for i in range(count)], 1.7
     pitch = 30.0
     while sum(size for _radius, size in _rings(pitch)) < count:
         pitch *= 0.98
@@ -148,7 +174,7 @@ def network(own: str, rows: Sequence[Row], summary: str) -> str:
 
     summary: what the picture shows, in words, for those who do not see it. Each sign leads to its row.
     """
-    spots, scale = places(len(rows))
+    spots, scale = places(len(rows), max((len(row.peer) for row in rows), default=0))
     named = len(rows) <= NAMED_PEERS
     lines, signs = [], []
     for i in range(len(rows)):
@@ -157,16 +183,16 @@ def network(own: str, rows: Sequence[Row], summary: str) -> str:
             lines.append(_line(spot, row.group))
         words = escape(f"{row.peer}: {row.state}")
         use = f'<use href="#s-{row.group}" transform="translate({spot.x:.0f} {spot.y:.0f}) scale({scale:.2f})"/>'
-        name = _name(spot, row) if named else ""
+        name = _name(spot, row.peer, level=len(rows) <= LEVEL_PEERS) if named else ""
         signs.append(f'<a class="g-{row.group}" href="#p{i}" tabindex="-1"><title>{words}</title>{use}{name}</a>')
     width = max(64.0, 10.0 * min(len(own), 16) + 22)
     size = 20 if len(own) <= 10 else 15
-    own_shown = own if len(own) <= 16 else own[:15] + "…"
     middle = (
         f'<g class="own"><rect x="{-width / 2:.0f}" y="-24" width="{width:.0f}" height="48" rx="12"/>'
-        f'<text y="6" font-size="{size}" text-anchor="middle">{escape(own_shown)}</text></g>'
+        f'<text y="6" font-size="{size}" text-anchor="middle">{escape(cut(own, 16))}</text></g>'
     )
-    box = f"{-CENTRE:.0f} {-CENTRE:.0f} {SIDE} {SIDE}"
+    high = LEVEL_HEIGHT if len(rows) <= LEVEL_PEERS else SIDE
+    box = f"{-CENTRE:.0f} {-high / 2:.0f} {SIDE} {high}"
     return (
         f'<svg class="net{" named" if named else ""}" viewBox="{box}" role="img" aria-label="{escape(summary)}">'
         f"{''.join(lines)}{middle}{''.join(signs)}</svg>"
@@ -175,16 +201,28 @@ def network(own: str, rows: Sequence[Row], summary: str) -> str:
 
 def _line(spot: Spot, group: str) -> str:
     """Return the line from this server to a peer; it ends short of the sign."""
-    share = 1 - 14 / max(math.hypot(spot.x, spot.y), 15)
+    share = 1 - 15 / max(math.hypot(spot.x, spot.y), 15)
     return f'<path class="link g-{group}" d="M0 0L{spot.x * share:.0f} {spot.y * share:.0f}"/>'
 
 
-def _name(spot: Spot, row: Row) -> str:
-    """Return a peer's name outside of its sign, cut where the picture ends."""
+def _name(spot: Spot, peer: str, *, level: bool) -> str:
+    """Return a peer's name outside of its sign, cut where the picture ends; not level: along the line."""
     across = math.cos(spot.angle)
-    anchor = "middle" if abs(across) < 0.3 else ("start" if across > 0 else "end")
-    x = spot.x + (0 if anchor == "middle" else math.copysign(15, across))
-    y = spot.y + (5 if anchor != "middle" else (28 if spot.y > 0 else -17))
-    room = 24 if anchor == "middle" else max(8, int((CENTRE - abs(x) - 4) / 8.8))
-    name = row.peer if len(row.peer) <= room else row.peer[: room - 1] + "…"
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(name)}</text>'
+    if not level:
+        turn = math.degrees(spot.angle) + (180 if across < -1e-9 else 0)
+        x, anchor = (-17, "end") if across < -1e-9 else (17, "start")
+        way = f"translate({spot.x:.0f} {spot.y:.0f}) rotate({turn:.1f})"
+        at = f'x="{x}" y="6" text-anchor="{anchor}" transform="{way}"'
+        return f"<text {at}>{escape(cut(peer, OUTWARD_LETTERS))}</text>"
+    if abs(across) < 0.3:
+        y = spot.y + (34 if spot.y > 0 else -19)
+        return f'<text x="{spot.x:.0f}" y="{y:.0f}" text-anchor="middle">{escape(cut(peer, 20))}</text>'
+    x_at = spot.x + math.copysign(17, across)
+    room = max(8, int((CENTRE - abs(x_at) - 4) / LEVEL_WIDTH))
+    anchor = "start" if across > 0 else "end"
+    return f'<text x="{x_at:.0f}" y="{spot.y + 5:.0f}" text-anchor="{anchor}">{escape(cut(peer, room))}</text>'
+
+
+def cut(text: str, letters: int) -> str:
+    """Return text, or its beginning with an ellipsis, at most so many letters."""
+    return text if len(text) <= letters else text[: letters - 1] + "\u2026"
