@@ -12,7 +12,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 PATH: Final = os.path.join(os.path.dirname(__file__), "messages.toml")
 SEVERITIES: Final = ("CRITICAL", "WARNING", "SUCCESS", "INFO")
@@ -124,15 +124,13 @@ def own_id(text: str) -> str:
 
 
 @cache
-def _tables() -> dict[str, list[dict[str, str]]]:
+def _tables() -> dict[str, list[dict[str, Any]]]:
     with open(PATH, "rb") as file:
         return tomllib.load(file)
 
 
-def _message(row: dict[str, str]) -> Message:
-    texts = row.get("match")
-    if texts is None:
-        texts = re.findall(r"`([^`]+)`", row["text"])
+def _message(row: dict[str, Any]) -> Message:
+    texts: list[str] = row.get("match", re.findall(r"`([^`]+)`", row["text"]))
     return Message(
         row["id"], row["section"], row["text"], row["means"], row["do"], tuple(texts), bool(row.get("original"))
     )
@@ -155,6 +153,8 @@ def _pattern(text: str) -> tuple[int, re.Pattern[str]]:
             made += ".*"
         elif part == "N":
             made += f"({NUMBER})"
+        elif part == "W":  # a worker's name: tells its messages from those about peers
+            fixed, made = fixed + 1, made + r"(w\d+)"
         else:
             made += "(.*)" if part in ("X", "WHY") else "(.+?)"
     return fixed, re.compile(made, re.DOTALL)

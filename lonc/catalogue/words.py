@@ -1,4 +1,4 @@
-"""Owns the words that are no messages: states, steps of the dialogue, exit codes, counts of the watchdog, replies."""
+"""Owns the words that are no messages: states, steps, exit codes, counts of the watchdog, replies."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ def _all() -> tuple[Word, ...]:
 def words(asked: str = "") -> tuple[Word, ...]:
     """Return every word that is spelled so, whatever its case; all words when nothing is asked for."""
     wanted = asked.strip().casefold()
-    return tuple(one for one in _all() if not wanted or wanted in {name.casefold() for name in (one.word, *one.also)})
+    return tuple(one for one in _all() if not wanted or wanted in map(str.casefold, (one.word, *one.also)))

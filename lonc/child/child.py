@@ -29,7 +29,7 @@ from lonc.errors import ExitCode
 from lonc.loop import Loop
 from lonc.relay import Relay
 from lonc.system import allocator
-from lonc.system.logs import Log, PermLog, RepeatedWarnings, Severity, shown_command
+from lonc.system.logs import PermLog, RepeatedWarnings, Severity, daemon_log, shown_command
 from lonc.wire.link import LinkState, Note
 
 VERSION = f"lonc-{__version__}".encode()
@@ -57,7 +57,7 @@ class Child:
         self.context = context
         self.config = config = context.config
         self.host = context.host
-        self.log = Log(config.log_path, files=context.files, clock=context.clock, who=context.host.id)
+        self.log = daemon_log(config, files=context.files, clock=context.clock, who=context.host.id)
         self.loop = Loop(context.clock)
         self.timers = Timers()
         self.stage = Stage.SERVING

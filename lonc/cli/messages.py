@@ -1,9 +1,9 @@
-"""Owns the tables of messages in the documents: each is made from the catalogue that `loncctl explain` answers from.
+"""Owns the tables of messages in the documents: made from the catalogue that `loncctl explain` answers from.
 
     python -m lonc.cli.messages            say which documents are out of date (status 1 when any is)
     python -m lonc.cli.messages --write    bring them up to date
 
-A document holds `<!-- messages: SECTION -->`, then a table that this module writes, then `<!-- end of messages -->`.
+A document holds `<!-- messages: SECTION -->`, a table that this module writes, and `<!-- end of messages -->`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from lonc.system.daemonize import Start
 from lonc.system.files import SystemFiles
 from lonc.system.forking import tell_abnormal_exit
 from lonc.system.lock import DaemonLock, foreign_holder, read_pid, remove_pid_file, write_pid_file
-from lonc.system.logs import Log, Severity
+from lonc.system.logs import Log, Severity, daemon_log
 from lonc.system.notify import Overseer
 from lonc.system.sealed import is_pipe_end
 
@@ -45,7 +45,7 @@ def serve(start: Start, run_child: RunChild = child.run) -> int:
     """
     from_starter = _open_descriptors() if start.resume_fd is None else ()
     files, clock = SystemFiles(), SystemClock()
-    log = Log(start.config.log_path, files=files, clock=clock, who="PARENT")
+    log = daemon_log(start.config, files=files, clock=clock, who="PARENT")
     loop = Loop(clock)
     asked: list[int] = []  # by signals; attended to when everything stands
     loop.catch(signals.PARENT_SIGNALS, asked.append)

@@ -5,7 +5,7 @@ to the disk, `log.py` and `permlog.py` are the two logs, `repeats.py` holds back
 """
 
 from lonc.system.logs.line import Severity
-from lonc.system.logs.log import Log
+from lonc.system.logs.log import Log, daemon_log
 from lonc.system.logs.masks import perm_command, shown_command, shown_reply
 from lonc.system.logs.permlog import PermLog
 from lonc.system.logs.repeats import RepeatedWarnings
@@ -17,6 +17,7 @@ __all__ = [
     "RepeatedWarnings",
     "Severity",
     "clean",
+    "daemon_log",
     "perm_command",
     "printable",
     "shown_command",

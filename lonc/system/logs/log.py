@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import select
+from typing import TYPE_CHECKING
 
+from lonc.config import Config
 from lonc.system.clock import Clock, ctime
 from lonc.system.files import Files
 from lonc.system.logs.append import LineFile, reason_of
 from lonc.system.logs.line import Severity, log_line, safe, tagged
+
+if TYPE_CHECKING:
+    from lonc.system.logs.extras import Extras
 
 LOG_MODE = 0o640  # P29
 _STATUS_LIMIT = 200
@@ -25,14 +30,18 @@ _TELL_EVERY_S = 600.0  # a disk that is full every other minute is not told ever
 class Log:
     """The log as one process writes it; a forked child makes its own (or asks for_process for one)."""
 
-    def __init__(self, path: str, *, files: Files, clock: Clock, who: str, stderr_fd: int = 2) -> None:
+    def __init__(
+        self, path: str, *, files: Files, clock: Clock, who: str, stderr_fd: int = 2, extras: Extras | None = None
+    ) -> None:
         """who: the peer, PARENT, or SHELL before the session is made. stderr_fd: -1 to tell nobody."""
+        self._extras = extras
         self._file = LineFile(files, path, LOG_MODE)
         self._files = files
         self._clock = clock
         self._stderr_fd = stderr_fd
         self._told_at: float | None = None
         self._missing = 0  # lost since the last line that worked
+        self._json_trouble = ""
         self.lost = 0  # lines lost by this process in all
         self.trouble = ""  # why nothing can be written at this moment, for the status file
         self.last_line = ""  # `<time>: <message>` of the last write, on the disk or not
@@ -62,7 +71,10 @@ class Log:
 
     def for_process(self, who: str) -> Log:
         """Return a log of the same file for another process, with nothing lost yet."""
-        return Log(self._file.path, files=self._files, clock=self._clock, who=who, stderr_fd=self._stderr_fd)
+        return Log(
+            self._file.path, files=self._files, clock=self._clock, who=who, stderr_fd=self._stderr_fd,
+            extras=self._extras,
+        )  # fmt: skip
 
     def hold(self) -> None:
         """Keep the file open from the next line on: many come in a row. Rotation works as ever."""
@@ -78,6 +90,9 @@ class Log:
         text may hold what came from outside, raw or cleaned; requests must have been masked (P30).
         """
         time = ctime(self._clock.wall())
+        if self._extras is not None:
+            self._write_json(text, severity)
+            text = self._extras.marked(text)
         shown = safe(text)
         # Told in the status file and by loncctl, where nobody counts words: so plain, without the tag.
         self.last_line = f"{time}: {severity.word}: {shown}" if severity.word else f"{time}: {shown}"
@@ -93,6 +108,13 @@ class Log:
             return
         self._missing = 0
         self.trouble = ""
+
+    def _write_json(self, text: str, severity: Severity) -> None:
+        assert self._extras is not None
+        trouble = self._extras.write(self._who, severity, text)
+        if trouble and not self._json_trouble:
+            tell(self._files, self._stderr_fd, f"log cannot be written: {trouble}")
+        self._json_trouble = trouble
 
     def warn_again(self, text: str) -> None:
         """Note that a warning was due at this moment, though it may not have been written for being repeated."""
@@ -113,6 +135,18 @@ class Log:
         if self._missing == 1 and (self._told_at is None or now - self._told_at >= _TELL_EVERY_S):
             self._told_at = now
             tell(self._files, self._stderr_fd, self.trouble)
+
+
+def daemon_log(config: Config, *, files: Files, clock: Clock, who: str) -> Log:
+    """Return lonc's log for a process, with what loncLogIds and loncJsonLog add to it."""
+    extras = None
+    if config.log_ids or config.json_log:
+        # Only now: whoever has both off pays nothing for the catalogue.
+        from lonc.system.logs.extras import Extras
+
+        json_path = config.json_log_path if config.json_log else ""
+        extras = Extras(files, clock, ids=config.log_ids, json_path=json_path)
+    return Log(config.log_path, files=files, clock=clock, who=who, extras=extras)
 
 
 def let_go(file: LineFile) -> None:
