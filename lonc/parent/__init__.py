@@ -2,7 +2,7 @@
 
 `serve` brings it up and down, `flock` is its loop, `perform` carries out, `listeners` and `birth` and
 `ledger` are sockets, forks and the scoreboard; `watchman` finds stuck children, `tables` is USR2, and
-`check`, `restart`, `handover` are the three parts of a HUP, and `former` what it falls back on.
+`restart`, `handover` are parts of a HUP (with system/check), and `former` is what it falls back on.
 """
 
 from lonc.parent.former import load_or_keep
