@@ -219,8 +219,10 @@ class Flush:
             entry = self._ready.popleft()
             reading: Reading = self._queue.read(entry, now)
             match reading:
+                case Message() if not self._queue.sending(reading):
+                    self._locked = False  # an operator moves messages: the lock is asked for again, like his
+                    self._ready.clear()
                 case Message():
-                    self._queue.sending(reading)
                     self._in_flight.append(reading)
                     self._relay.send_delayed(reading.line, now)
                     self.behind = True

@@ -12,6 +12,9 @@ Every state that may lie on the disk, as any crash at any moment may leave it (D
     D/rejected/NAME.reply      alone: a crash in between; the message is still D/NAME and is sent again
     D/corrupt/NAME(.reason)    no message; never sent, never deleted; `.reason` alone: as above
     D/held/NAME                put there by loncctl; not ours to touch
+    D/dropped/NAME             taken away by loncctl, as a copy for a week; as above
+    D/.move-PEER~              an operator moves messages of this peer (claim.py), if it is locked
+    D/.new-NAME~               being written, see store.py; or a message that loncctl seals for another peer
     D/.lock-PEER               empty, or starting with an empty line: nothing is on its way. Never removed
     D/.ANYTHING                a writer's temporary name, passed over
 

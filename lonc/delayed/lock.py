@@ -71,6 +71,23 @@ class FlushLock:
             except OSError:
                 return  # then a crash now makes a double that is not told
 
+    def noted(self) -> list[tuple[str, Identity]]:
+        """Return what the note says at this moment, whoever holds the lock; nothing when there is no note."""
+        try:
+            fd = open_regular(self._files, self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return []
+        try:
+            return self._read(fd)
+        finally:
+            self._files.close(fd)
+
+    def close(self) -> None:
+        """Give the lock back; no error when it is not held."""
+        if self.fd >= 0:
+            self._files.close(self.fd)
+            self.fd = -1
+
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-PASSED_OVER = frozenset({"rejected", "corrupt", "held"})
+PASSED_OVER = frozenset({"rejected", "corrupt", "held", "dropped"})
 _STANDARD = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.[0-9]+\.[A-Za-z0-9_]*\.(.+)", re.DOTALL)
 # Generous: what scripts, editors and mail programs use in names. Ours alone: the spec says `foreign characters`.
 _CLEAN = re.compile(r"[A-Za-z0-9_.,:;+=@%#~!^-]+")

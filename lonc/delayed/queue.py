@@ -14,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lonc.delayed import reading
+from lonc.delayed.claim import claim_path, is_claimed
 from lonc.delayed.listing import Listing
 from lonc.delayed.lock import FlushLock
 from lonc.delayed.moving import Shelf
@@ -58,6 +59,7 @@ class DelayedQueue:
         all should, and when it is not given the first id of the table does. keys_path: of sealed messages."""
         speaks = peer <= min(peers, default=peer) if tells is None else tells
         self._prefix = os.path.join(directory, "")
+        self._claim_path = claim_path(directory, peer)
         self._files = files
         self._clock = clock
         self._max_line_bytes = max_line_bytes
@@ -92,11 +94,16 @@ class DelayedQueue:
         """Take the flush lock of the peer, without waiting; kept until the process ends.
 
         To be asked before the first message is sent. possibly_double is told once: messages still there that a
-        predecessor was sending when it was killed. Not taken: another process sends, or (detail) an error.
+        predecessor was sending when it was killed. Not taken: another process sends, an operator is moving
+        messages of this peer (claim.py), or (detail) an error.
         """
         answer = self._lock.take()
         double, self._double = self._double + answer.possibly_double, ()
-        return LockAnswer(answer.taken, double, answer.detail)
+        try:
+            taken = answer.taken and not is_claimed(self._files, self._claim_path)
+        except OSError as error:
+            return LockAnswer(False, double, str(error))
+        return LockAnswer(taken, double, answer.detail)
 
     def look(self, now: float, *, force: bool = False) -> Look:
         """Return what may be sent now. Cheap when nothing changed; force: list the directory in any case.
@@ -172,11 +179,23 @@ class DelayedQueue:
         except OSError:
             return False
 
-    def sending(self, message: Message) -> None:
-        """Note that the message is on its way, before its first byte is sent: one call, no sync (P3)."""
+    def sending(self, message: Message) -> bool:
+        """Note that the message is on its way, before its first byte is sent: one call, no sync (P3).
+
+        False: it must not be sent, since an operator may be taking it out of the queue (claim.py). Then the run
+        is to be ended and try_lock() asked before the next.
+        """
         self._on_their_way[message.name] = message
         self._remover.note(self._on_their_way.values())
         self._noted = True
+        try:
+            free = not is_claimed(self._files, self._claim_path)
+        except OSError as error:
+            self._survey.trouble = f"{error}: it cannot be seen whether messages are being moved"
+            free = False
+        if not free:
+            del self._on_their_way[message.name]
+        return free
 
     def done(self, message: Message) -> Done:
         """Delete the file of a message that was answered; one that lies in its place now stays and is sent.

@@ -268,7 +268,7 @@ def sealed_with(files: Files, directory: str) -> set[str] | None:
     None: not all of it could be read, so any key may be needed.
     """
     found: set[str] = set()
-    for folder in ("", "rejected", "corrupt", "held"):
+    for folder in ("", "rejected", "corrupt", "held", "dropped"):
         place = os.path.join(directory, folder)
         try:
             names = files.listdir(place)

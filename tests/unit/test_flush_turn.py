@@ -108,7 +108,7 @@ def test_the_next_file_is_read_while_the_peer_works_and_looked_at_once_when_its_
     turns.turn(b"ok\n")
     removal = ["lstat", "rename", "lstat", "unlink"]
     reading = ["lstat", "open", "fstat", "read", "close"]
-    assert turns.files.calls == [*removal, "lstat", "pwrite", *reading]
+    assert turns.files.calls == [*removal, "lstat", "pwrite", "lstat", *reading]
 
 
 def test_a_message_replaced_while_the_one_before_it_is_on_its_way_is_sent_as_it_is_now(turns: Turns) -> None:
