@@ -88,7 +88,7 @@ class Child:
             Timer.ACCEPT: self.clients.resume,
             Timer.HANDOVER: self._stop_asking,
             Timer.STOP: self._stop_now,
-            Timer.QUIET: self._be_quiet,
+            Timer.QUIET: self.report.loud.due,
         }
 
     def _make_relay(self) -> Relay:
@@ -318,11 +318,6 @@ class Child:
         self._board_due, self._board_mark = False, self.relay.activity
         self.report.write_board()
         self.links.watch_peer()
-
-    def _be_quiet(self) -> None:
-        self.debug = False
-        self.relay.log_transactions(False, self.loop.now)
-        self.log.write("Debug and transaction logging off again")
 
     # --- the way out ----------------------------------------------------------------------------------
 

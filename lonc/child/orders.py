@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lonc.child.timers import Timer
 from lonc.errors import ExitCode
 from lonc.system.logs import Severity
 
@@ -22,9 +21,7 @@ def _end_in_order(child: Child) -> None:
 def _toggle_debug(child: Child) -> None:
     if child.context.foreground:
         return  # the terminal sends INT to every process of its group; the parent acts for all
-    child.debug = not child.debug
-    child.log.write(f"Debug {'on' if child.debug else 'off'}")
-    _set_quiet_timer(child)
+    child.report.loud.toggle_debug()
 
 
 def _abnormal_exit(child: Child) -> None:
@@ -43,18 +40,7 @@ def _report(child: Child) -> None:
 
 
 def _toggle_transactions(child: Child) -> None:
-    on = child.relay.transactions is None
-    child.relay.log_transactions(on, child.loop.now)
-    child.log.write(f"Transaction logging {'on' if on else 'off'}")
-    _set_quiet_timer(child)
-
-
-def _set_quiet_timer(child: Child) -> None:
-    """What is logged for a while ends by itself: the watchdog counts those lines (lonc.md 7)."""
-    if child.debug or child.relay.transactions is not None:
-        child.timers.set(Timer.QUIET, child.loop.now + child.config.debug_for_s)
-    else:
-        child.timers.clear(Timer.QUIET)
+    child.report.loud.toggle_transactions()
 
 
 ORDERS: dict[int, Callable[[Child], None]] = {

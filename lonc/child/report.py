@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lonc.child.loud import Loud
 from lonc.child.uplink import Uplink
-from lonc.child.wishes import DEBUG, PAUSED, wishes_for
+from lonc.child.wishes import PAUSED, wishes_for
 from lonc.system.clock import ctime
 from lonc.system.logs import Severity
 from lonc.system.scoreboard import ChildRecord
@@ -33,7 +34,7 @@ class Report:
         self._since_wall = child.context.clock.wall()
         self._title = ""
         self.paused = False
-        self._wished_debug = False
+        self.loud = Loud(child)
 
     # --- title and status file ------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class Report:
     def write_board(self) -> None:
         """Write this child's part of its slot; a beat as well."""
         child = self._child
+        self.loud.trace.flush()
         relay, shown, now = child.relay, child.links.shown, child.loop.now
         uplinks, redial = child.links.uplinks, child.outage.redial
         counters = relay.counters
@@ -135,8 +137,7 @@ class Report:
         except OSError as error:
             child.warn(f"{child.config.wanted_path} cannot be read: {error.strerror}")
             return
-        if (DEBUG in wishes) != self._wished_debug:
-            self._wished_debug = child.debug = DEBUG in wishes
+        self.loud.wish(wishes)
         if (PAUSED in wishes) != self.paused:
             self.paused = PAUSED in wishes
             child.log.write(f"{'Paused' if self.paused else 'Resumed'} by lonc.wanted", Severity.NONE)

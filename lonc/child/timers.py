@@ -24,7 +24,7 @@ class Timer(Enum):
     ACCEPT = auto()  # try to accept again after the descriptors had run out
     HANDOVER = auto()  # draining: clients that have not hung up are asked no more
     STOP = auto()  # ending: whatever is left is answered con_lost
-    QUIET = auto()  # transaction logging and debug end by themselves
+    QUIET = auto()  # debug, transaction logging or the trace end by themselves
 
 
 class Timers:
