@@ -119,6 +119,8 @@ class Report:
                 longest_ready_s=redial.longest_ready_s,
                 latency_us=counters.latency_us,
                 next_try=child.outage.next_try(),
+                down_since=redial.since or 0.0,
+                waiting_since=min((lane.head_since for lane in relay.ready if lane.in_flight), default=0.0),
                 lost_lines=child.log.lost,
                 last_line=child.log.last_line,
                 log_trouble=child.log.trouble,

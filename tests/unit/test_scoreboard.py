@@ -42,7 +42,7 @@ CHILD = ChildRecord(
     requests=10, replies=9, con_lost=1, rejected=2, bytes_in=1 << 40, bytes_out=1 << 41, links_opened=5,
     delayed_sent=6, ready_since=70.25, longest_ready_s=7.5, next_try=80.0,
     latency_us=list(range(LATENCY_BUCKETS)), lost_lines=8, last_line="msul1 online",
-    log_trouble="disk full", warning="Pong reply", warned=5.5,
+    log_trouble="disk full", warning="Pong reply", warned=5.5, down_since=6.0, waiting_since=7.0,
 )  # fmt: skip
 PARENT = ParentRecord(
     peer="msul1", pid=4712, state="UP", since=1015577779.5, why="", attempts=2, next_start=90.0,

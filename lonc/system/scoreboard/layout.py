@@ -40,7 +40,7 @@ _FORMATS = {"int": "Q", "float": "d", "list[int]": f"{LATENCY_BUCKETS}Q"}
 _WIDTHS = {  # bytes of UTF-8
     "peer": 64,
     "state": 24,
-    "step": 32,
+    "step": 24,
     "why": 200,
     "address": 64,
     "version": 48,

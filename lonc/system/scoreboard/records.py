@@ -88,6 +88,8 @@ class ChildRecord:
     ready_since: float = 0.0
     longest_ready_s: float = 0.0
     next_try: float = 0.0
+    down_since: float = 0.0  # the outage; 0.0 while there is a ready link, or none is wanted
+    waiting_since: float = 0.0  # of the request in flight that has waited longest
     latency_us: list[int] = field(default_factory=lambda: [0] * LATENCY_BUCKETS)
     lost_lines: int = 0
     last_line: str = ""
