@@ -90,8 +90,8 @@ class Ledger:
         self._counted.pop(peer, None)
         self.board.free(peer)
 
-    def note(self, peer: Peer) -> None:
-        """Write what the supervision knows of a peer."""
+    def note(self, peer: Peer, dials: str) -> None:
+        """Write what the supervision knows of a peer; dials: its address or name in the table."""
         now = self._clock.monotonic()
         record = ParentRecord(
             peer=peer.name,
@@ -103,6 +103,7 @@ class Ledger:
             next_start=peer.start_at or 0.0,
             longest_ready_s=self._counted.get(peer.name, 0.0),
             spawned_at=max(peer.last_start, 0.0),
+            dials=dials,
         )
         self.board.write_parent(self.slot(peer.name), record)
 

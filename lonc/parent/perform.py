@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from lonc import peers
 from lonc.child import ChildContext
+from lonc.parent.compare import dialed
 from lonc.parent.house import House
 from lonc.parent.watchman import Watchman
 from lonc.peers import Fact, Order, State
@@ -50,8 +51,10 @@ class Performer:
             self._note(output.peer)
 
     def _note(self, name: str) -> None:
-        if name in self._house.peers:
-            self._house.ledger.note(self._house.peers.peer(name))
+        house = self._house
+        if name in house.peers:
+            dials = dialed(house.hosts[name]) if name in house.hosts else ""
+            house.ledger.note(house.peers.peer(name), dials)
 
     # --- sockets --------------------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ rare, the child gets a successor, too: two children must never take one file for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Mapping
 
 from lonc import peers
 from lonc.config import Host, load_hosts
 from lonc.errors import ConfigError
+from lonc.parent.compare import compare, dialed
 from lonc.parent.house import House
 from lonc.parent.perform import Performer
 from lonc.system.logs import Severity
@@ -32,13 +33,11 @@ def read_table_again(house: House, performer: Performer) -> None:
         house.log.write(warning, Severity.WARNING)
     before, old = house.hosts, set(house.peers.names())
     house.set_hosts(table.hosts)
-    new = [name for name in house.hosts if name not in before]
-    gone = [name for name in before if name not in house.hosts]
-    both = [name for name in house.hosts if name in before]
-    changed = [name for name in both if dialed(before[name]) != dialed(house.hosts[name])]
-    house.log.write(f"hosts.tab read again: {len(new)} new, {len(gone)} gone, {len(changed)} changed")
-    replaced = {*changed, *kin((*new, *gone), before)}
-    for name in gone:
+    changes = compare(_dialed(before), _dialed(house.hosts))
+    counts = f"{len(changes.new)} new, {len(changes.gone)} gone, {len(changes.changed)} changed"
+    house.log.write(f"hosts.tab read again: {counts}")
+    new, replaced = set(changes.new), set(changes.replaced)
+    for name in changes.gone:
         performer.give(name, peers.Removed())
     for name in house.hosts:
         if name in new:
@@ -49,18 +48,5 @@ def read_table_again(house: House, performer: Performer) -> None:
             performer.give(name, peers.Called())
 
 
-def dialed(host: Host) -> str:
-    """Return what a child dials: the address, or the name that is resolved. Role and domain are nothing to it."""
-    return host.address or host.name
-
-
-def kin(moved: Iterable[str], served: Collection[str]) -> set[str]:
-    """Return the served ids that one of the moved ones ends with after a dot: `b` for `a.b` and `c.a.b`."""
-    found = set()
-    for name in moved:
-        rest = name
-        while "." in rest:
-            rest = rest.partition(".")[2]
-            if rest in served:
-                found.add(rest)
-    return found
+def _dialed(hosts: Mapping[str, Host]) -> dict[str, str]:
+    return {name: dialed(host) for name, host in hosts.items()}

@@ -13,7 +13,7 @@ import pytest
 from lonc.errors import ExitCode
 from lonc.parent.errands import RECALL_S, Errands
 from lonc.parent.house import House
-from lonc.parent.tables import kin
+from lonc.parent.compare import kin
 from lonc.peers import ChildExited, Input, Knocked, Peers, Replaced, Rules, Spawned
 from lonc.system.files import SystemFiles
 

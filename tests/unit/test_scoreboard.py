@@ -46,7 +46,7 @@ CHILD = ChildRecord(
 )  # fmt: skip
 PARENT = ParentRecord(
     peer="msul1", pid=4712, state="UP", since=1015577779.5, why="", attempts=2, next_start=90.0,
-    longest_ready_s=300.0, spawned_at=60.5,
+    longest_ready_s=300.0, spawned_at=60.5, dials="35.8.63.51",
 )  # fmt: skip
 HEADER = HeaderRecord(
     pid=4711, started=1015577779.0, restarted=1015577780.0, restarts=3, state="Parent", since=1.0, lost_lines=2,

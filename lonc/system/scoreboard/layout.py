@@ -24,7 +24,7 @@ from lonc.system.scoreboard.records import LATENCY_BUCKETS, ChildRecord, HeaderR
 from lonc.system.shown import cut_bytes, printable
 
 MAGIC = b"loncBRD\n"
-LAYOUT_VERSION = 3  # to be raised with every change of this file or of a record's fields
+LAYOUT_VERSION = 4  # to be raised with every change of this file or of a record's fields
 SLOT_SIZE = 2048
 HEADER = struct.Struct("=8sIII")
 SLOTS_AT = 16  # offset of the number of slots in the header
@@ -43,6 +43,7 @@ _WIDTHS = {  # bytes of UTF-8
     "step": 24,
     "why": 200,
     "address": 64,
+    "dials": 128,
     "version": 48,
     "last_line": 480,
     "log_trouble": 100,

@@ -54,6 +54,7 @@ class ParentRecord:
     next_start: float = 0.0
     longest_ready_s: float = 0.0  # the longest ready time already counted
     spawned_at: float = 0.0
+    dials: str = ""  # address or name that its child dials, by the table that is served
 
 
 @dataclass(slots=True)
