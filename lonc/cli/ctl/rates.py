@@ -7,7 +7,7 @@ Used by top and by the page; metrics hands on the counters themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lonc.cli.ctl.snapshot import Life, Part, Peer, Snapshot
@@ -144,7 +144,23 @@ def quantile_s(buckets: Sequence[int], share: float) -> float | None:
     return bucket_limit_s(LATENCY_BUCKETS - 2)
 
 
-# --- numbers for people ----------------------------------------------------------------------------------
+def sum_of(values: Iterable[float | None]) -> float | None:
+    """Return the sum of those that are known, None when none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+# --- numbers for programs and for people -----------------------------------------------------------------
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """Return a row under the names of its fields; numbers that were measured with four digits."""
+    measured = ("since_s", "requests_per_s", "p50_s", "p99_s", "con_lost_per_s", "oldest_s")
+    found = {name: getattr(row, name) for name in Row.__dataclass_fields__}
+    for name in measured:
+        if found[name] is not None:
+            found[name] = float(f"{found[name]:.4g}")
+    return found
 
 
 def shown_rate(rate: float | None) -> str:

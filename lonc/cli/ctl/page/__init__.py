@@ -14,7 +14,7 @@ import os
 from lonc.cli.ctl.output import Output
 from lonc.cli.ctl.page import history as memory
 from lonc.cli.ctl.page.html import page
-from lonc.cli.ctl.rates import Row, counts_of, rows
+from lonc.cli.ctl.rates import Row, as_json, counts_of, rows
 from lonc.cli.ctl.snapshot import Snapshot, take
 from lonc.cli.ctl.verbs import Exit, config_of
 from lonc.system.files import SystemFiles, replace_file
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, out: Output) -> int:
 def document(snapshot: Snapshot, shown: list[Row], past: memory.History) -> bytes:
     """Return lonc.json: what the page shows, and what the next run needs."""
     strays = snapshot.strays
-    peers = [row_as_json(row) for row in shown]
+    peers = [as_json(row) for row in shown]
     for entry, peer in zip(peers, snapshot.peers, strict=True):
         kinds = ("rejected", "corrupt", "held")
         entry.update({kind: getattr(peer.piles, kind).count for kind in kinds})
@@ -87,13 +87,3 @@ def document(snapshot: Snapshot, shown: list[Row], past: memory.History) -> byte
         **memory.as_json(past),
     }
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def row_as_json(row: Row) -> dict[str, object]:
-    """Return a row under the names of its fields; numbers that were measured with four digits."""
-    measured = ("since_s", "requests_per_s", "p50_s", "p99_s", "con_lost_per_s", "oldest_s")
-    found = {name: getattr(row, name) for name in Row.__dataclass_fields__}
-    for name in measured:
-        if found[name] is not None:
-            found[name] = float(f"{found[name]:.4g}")
-    return found

@@ -16,7 +16,7 @@ from lonc.cli.ctl.page.history import SPAN_S, History, step_s
 from lonc.cli.ctl.page.style import style_sheet
 from lonc.cli.ctl.page.svg import Curve, mark, network, shapes, spark
 from lonc.cli.ctl.piles import Piles
-from lonc.cli.ctl.rates import GROUPS, Row, shown_age, shown_latency, shown_rate
+from lonc.cli.ctl.rates import GROUPS, Row, shown_age, shown_latency, shown_rate, sum_of
 from lonc.cli.ctl.snapshot import Life, Snapshot
 
 WORDS = {
@@ -78,9 +78,9 @@ def _tiles(rows: Sequence[Row]) -> str:
     links, clients = sum(row.links for row in rows), sum(row.clients for row in rows)
     tiles = (
         ("Peers up", f"{up} of {len(rows)}", f"{resting} resting" if resting else f"{links} links"),
-        ("Requests a second", shown_rate(_sum(row.requests_per_s for row in rows)), f"{clients} clients"),
+        ("Requests a second", shown_rate(sum_of(row.requests_per_s for row in rows)), f"{clients} clients"),
         ("In flight", str(sum(row.in_flight for row in rows)), f"{sum(row.queued for row in rows)} queued"),
-        ("con_lost a second", shown_rate(_sum(row.con_lost_per_s for row in rows)), "told to clients"),
+        ("con_lost a second", shown_rate(sum_of(row.con_lost_per_s for row in rows)), "told to clients"),
         ("Messages waiting", str(delayed), f"oldest {shown_age(oldest)}" if delayed else "none delayed"),
     )
     made = "".join(f"<div><dt>{name}</dt><dd>{value}</dd><dd>{more}</dd></div>" for name, value, more in tiles)
@@ -92,11 +92,6 @@ def means(values: Sequence[float | None], joined: int) -> list[float | None]:
     groups = [values[i : i + joined] for i in range(0, len(values), max(joined, 1))]
     known = [[value for value in group if value is not None] for group in groups]
     return [sum(group) / len(group) if group else None for group in known]
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
 
 
 def _wrong(snapshot: Snapshot, rows: Sequence[Row]) -> str:
