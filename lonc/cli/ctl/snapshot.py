@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lonc.child.wishes import PAUSED
 from lonc.cli.ctl import piles, ways
 from lonc.cli.ctl.piles import NOTHING, Listed, Piles
 from lonc.cli.ctl.ways import Descriptors, Room
@@ -23,6 +22,7 @@ from lonc.system.files import SystemFiles
 from lonc.system.lock import foreign_holder, is_alive, lock_holder, read_pid
 from lonc.system.scoreboard import ChildRecord, HeaderRecord, ParentRecord, Scoreboard
 
+PAUSED = "paused"  # lonc.wanted's word (lonc/child/wishes.py, whose import would bring the whole child)
 STUCK_S = 30.0  # a beat older than this is a loop that does not turn (lonc/child/child.py, UPKEEP_S)
 
 

@@ -73,6 +73,6 @@ def all_wishes(path: str) -> dict[str, frozenset[str]]:
         return {}
     found: dict[str, set[str]] = {}
     for words in (line.split("\t") for line in text.splitlines()):
-        if len(words) == 2:
+        if len(words) in (2, 3):  # the third: until when (lonc/child/wishes.py)
             found.setdefault(words[0], set()).add(words[1].strip())
     return {peer: frozenset(wishes) for peer, wishes in found.items()}
