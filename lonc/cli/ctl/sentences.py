@@ -59,7 +59,7 @@ def _life(now: Snapshot) -> Iterator[Finding]:
         text += f" and names process {daemon.pid_file}" if daemon.pid_file else ""
         yield Finding(
             "", Weight.FATAL, "dead", text + waits,
-            f"see the end of {config.log_path} and of {config.errors_path} for why it ended (killed, memory, fault);"
+            f"see the end of {config.log_path} and of {config.errors_path} for why it ended (killed, memory);"
             " then start lonc: it replaces the pid file itself",
         )  # fmt: skip
     elif daemon.life is Life.STOPPED:
@@ -93,7 +93,7 @@ def _files(now: Snapshot) -> Iterator[Finding]:
         left = "no inode is left" if not room.inodes_free else f"{room.bytes_free >> 10} KiB are left"
         yield Finding(
             "", Weight.TROUBLE, "disk_full",
-            f"the disk of {room.path} is {kind}: {left}{also}; new delayed messages may be lost (con_failed)", _ROOM,
+            f"the disk of {room.path} is {kind}: {left}{also}; new delayed messages may be lost", _ROOM,
         )  # fmt: skip
     if full and not low:
         yield Finding("", Weight.TROUBLE, "disk_full", f"the disk is full: {trouble}", _ROOM)
