@@ -112,6 +112,7 @@ def _installation(
         tell(check(here))
     wanted = daemons.lond_is_configured(config, given) if lond is None else lond
     if wanted:
+        tell(places.lond_directories(here))
         tell(daemons.lond_check(config, told))
     elif lond is None:
         tell([Finding("lond", Level.OK, "is not configured here, so its side was left out (--lond asks it)")])

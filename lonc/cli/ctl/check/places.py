@@ -64,6 +64,16 @@ def directories(here: Snapshot) -> list[Finding]:
     return found or [Finding("directories", Level.OK, f"usable by {config.user}, closed to others")]
 
 
+def lond_directories(here: Snapshot) -> list[Finding]:
+    """Check the directories that lond alone needs."""
+    config = here.config
+    uid, groups = _who(config)
+    return [
+        *_directory("lonUsersDir", config.users_dir, _WRITE, Level.ERROR, uid, groups, config.user),
+        *_directory("lonIDsDir", config.ids_dir, _READ, Level.WARNING, uid, groups, config.user),
+    ]
+
+
 def _directory(
     name: str, path: str, wanted: int, level: Level, uid: int, groups: frozenset[int], user: str
 ) -> list[Finding]:
