@@ -42,12 +42,13 @@ def fetch(name: str, port: int, remote: str, limit_s: float) -> Page:
         ours = (sent + time.time()) / 2
         line = answer.readline(_FIRST_LINE_BYTES).decode("utf-8", "replace").strip("\r\n")
         stamp = answer.headers.get("Date", "")
-        return Page(answer.status, line, answer.headers.get("Location", ""), _ahead(stamp, ours))
+        return Page(answer.status, line, answer.headers.get("Location", ""), ahead(stamp, ours))
     finally:
         connection.close()
 
 
-def _ahead(stamp: str, ours: float) -> float | None:
+def ahead(stamp: str, ours: float) -> float | None:
+    """Return how far a Date header is ahead of a time of ours (seconds since 1970); None when it is no date."""
     try:
         # Whole seconds, cut: on the average half of one has passed since.
         return email.utils.parsedate_to_datetime(stamp).timestamp() + 0.5 - ours
@@ -61,7 +62,7 @@ def examine_web(
     """Tell what the web server says of the way to us, and what its clock says. port None: leave it alone."""
     if port is None:
         report.add(Step("web", Verdict.SKIPPED, "not wanted (--no-web)"))
-        report.add(_clock(None, 0))
+        report.add(clock_step(None, 0))
         return
     aside = Aside(lambda: fetch(host.name, port, config.host_id, limits.step_s))
     try:
@@ -70,12 +71,12 @@ def examine_web(
         text = f"local_error: the web server of {host.name} gives no page: {reason(error)}"
         remedy = "look whether the web server runs there; links do without it, pages and resources do not"
         report.add(Step("web", Verdict.WARNING, text, remedy, aside.seconds))
-        report.add(_clock(None, 0))
+        report.add(clock_step(None, 0))
         return
     known = config.host_id in {one.id for one in table.hosts}
     verdict, text, remedy = explain(page, host, config.host_id, known=known)
     report.add(Step("web", verdict, text, remedy, aside.seconds))
-    report.add(_clock(page.ahead_s, aside.seconds))
+    report.add(clock_step(page.ahead_s, aside.seconds))
 
 
 def explain(page: Page, host: Host, own: str, *, known: bool) -> tuple[Verdict, str, str]:
@@ -104,7 +105,8 @@ def explain(page: Page, host: Host, own: str, *, known: bool) -> tuple[Verdict, 
     return Verdict.WARNING, text, f"compare lonHostID here with the hosts.tab of {host.id}"
 
 
-def _clock(ahead_s: float | None, took_s: float) -> Step:
+def clock_step(ahead_s: float | None, took_s: float) -> Step:
+    """Say what is known of the peer's clock. took_s: the answer's round trip, half of which is not known."""
     if ahead_s is None:
         return Step("clock", Verdict.SKIPPED, "cannot be known: lond tells no time, and no web server told one")
     exact_s = CLOCK_EXACT_S + took_s / 2
