@@ -7,7 +7,9 @@ at once; for that moment, some microseconds, a process has the short name `lonc:
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from types import ModuleType
 
@@ -18,6 +20,17 @@ _INSIDE = f"{_LIBRARY}._{_LIBRARY}"  # the part of it that does the work
 
 SHORT_NAME_LIMIT = 15  # bytes; the kernel keeps no more
 TITLE_LIMIT = 120  # characters
+
+
+def restore_short_name(program: str, arguments: Sequence[str]) -> None:
+    """Put the kernel's short name back at once in a daemon that has just executed itself (`--resume`).
+
+    exec makes it that of the interpreter, and it takes until the first title to be set right: meanwhile neither
+    `pgrep` nor `killall` would find the parent. In a start nothing is done. Never raises.
+    """
+    if "--resume" in arguments:
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as comm:
+            comm.write(program)
 
 
 def set_title(text: str) -> bool:

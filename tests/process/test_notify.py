@@ -17,7 +17,7 @@ from tests.process.waiting import wait_until
 WATCHDOG_S = 3.0  # signs of life come each second
 
 
-class Manager:
+class Hearer:
     """The listening side: every message as a dictionary, in order of arrival."""
 
     def __init__(self, root: Path) -> None:
@@ -57,19 +57,19 @@ class Manager:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(tmp_path)
+def manager(tmp_path: Path) -> Iterator[Hearer]:
+    made = Hearer(tmp_path)
     yield made
     made.close()
 
 
-def watched(site: Site, manager: Manager, **environ: str) -> int:
+def watched(site: Site, manager: Hearer, **environ: str) -> int:
     """Start the daemon in the foreground as a service; return its pid."""
     settings = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)), **environ}
     return site.start_foreground(wrapper=["env", *(f"{name}={value}" for name, value in settings.items())])
 
 
-def test_a_start_a_restart_and_an_end_are_told(make_site: Callable[..., Site], manager: Manager) -> None:
+def test_a_start_a_restart_and_an_end_are_told(make_site: Callable[..., Site], manager: Hearer) -> None:
     site = make_site(["msul1"])
     site.peer("msul1")
     pid = watched(site, manager)
@@ -89,7 +89,7 @@ def test_a_start_a_restart_and_an_end_are_told(make_site: Callable[..., Site], m
     assert manager.words() == ["READY", "RELOADING", "READY", "RELOADING", "READY", "STOPPING"]
 
 
-def test_a_refused_restart_is_over_at_once_and_says_why(site: Site, manager: Manager) -> None:
+def test_a_refused_restart_is_over_at_once_and_says_why(site: Site, manager: Hearer) -> None:
     watched(site, manager)
     manager.wait("READY")
     (site.conf_dir / "loncapa.conf").write_text("PerlSetVar loncGrace never\n")
@@ -100,7 +100,7 @@ def test_a_refused_restart_is_over_at_once_and_says_why(site: Site, manager: Man
     assert manager.words() == ["READY", "RELOADING", "READY"]
 
 
-def test_a_parent_that_hangs_gives_no_sign_of_life(site: Site, manager: Manager) -> None:
+def test_a_parent_that_hangs_gives_no_sign_of_life(site: Site, manager: Hearer) -> None:
     pid = watched(site, manager)
     manager.wait("WATCHDOG", 2)
     site.signal(signal.SIGSTOP)
@@ -114,7 +114,7 @@ def test_a_parent_that_hangs_gives_no_sign_of_life(site: Site, manager: Manager)
     manager.wait("WATCHDOG", before + 1)
 
 
-def test_a_watchdog_of_another_process_is_not_ours(site: Site, manager: Manager) -> None:
+def test_a_watchdog_of_another_process_is_not_ours(site: Site, manager: Hearer) -> None:
     watched(site, manager, WATCHDOG_PID="1")
     manager.wait("READY")
     site.signal(signal.SIGHUP)
@@ -122,7 +122,7 @@ def test_a_watchdog_of_another_process_is_not_ours(site: Site, manager: Manager)
     assert manager.count("WATCHDOG") == 0
 
 
-def test_a_daemon_in_the_background_is_no_service(site: Site, manager: Manager) -> None:
+def test_a_daemon_in_the_background_is_no_service(site: Site, manager: Hearer) -> None:
     site.start(env={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "1000000"})
     site.signal(signal.SIGHUP)
     site.wait_log("children hand over to new ones")
@@ -148,7 +148,7 @@ def test_an_abstract_address_is_heard_as_well(site: Site) -> None:
         assert sock.recv(4096).startswith(b"READY=1\n")
 
 
-def test_lond_tells_the_same(make_lond: MakeLond, manager: Manager) -> None:
+def test_lond_tells_the_same(make_lond: MakeLond, manager: Hearer) -> None:
     site = make_lond()
     pid = watched(site, manager)
     assert manager.wait("READY")["MAINPID"] == str(pid)
