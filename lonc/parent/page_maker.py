@@ -13,6 +13,7 @@ import time
 
 from lonc.parent.house import House
 from lonc.system.logs import Severity
+from lonc.system.notify import without
 
 PAGE_EVERY_S = 10.0
 PAGE_LIMIT_S = 60.0  # a page that takes longer hangs: its disk, most likely
@@ -70,7 +71,7 @@ class PageMaker:
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
         try:
             self._pid = os.posix_spawn(
-                command[0], command, os.environ, file_actions=null, setsigmask=(), setsigdef=defaults
+                command[0], command, without(os.environ), file_actions=null, setsigmask=(), setsigdef=defaults
             )
         except OSError as error:
             self._tell(f"{command[0]}: {error.strerror}")
