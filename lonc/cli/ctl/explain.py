@@ -1,7 +1,7 @@
 """Explain a message of the log (by id or text), a state, an exit code or a count of the watchdog.
 
-What is asked may be a message id (LONC-209, 209), a whole line of the log or a part of it, a word that status, a
-title or the status file shows, an exit code, or a count of loncron (notices, warnings, errors, N, W, E). Without a word
+What is asked may be a message id (LONC-209, 209), a line of the log or a part of it, a word that status, a title
+or the status file shows, an exit code, or a count of loncron (notices, warnings, errors, N, W, E). Without a word
 everything that can be asked is listed.
 """
 

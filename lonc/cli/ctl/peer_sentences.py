@@ -20,7 +20,7 @@ from lonc.peers import State
 from lonc.system.scoreboard import ChildRecord, ParentRecord
 
 RECENT_S = 660.0  # a warning that goes on is noted at least every ten minutes
-SLOW_S = 20.0  # a request in flight for longer is worth a sentence
+SLOW_S = 20.0  # a request in flight for longer is worth a sentence; also one past a quarter of its limit
 LATE_S = 60.0  # a message that waits although the link is up
 NEAR = 0.9
 KEPT_DESCRIPTORS = 32  # that a child gives to no client (lonc/child/connection.py)
@@ -165,7 +165,7 @@ def _while_up(now: Snapshot, peer: Peer) -> Iterator[Finding]:
     live = peer.live
     assert live is not None
     waited = now.at_monotonic - live.waiting_since if live.in_flight and live.waiting_since else 0.0
-    if waited > SLOW_S:
+    if waited > min(SLOW_S, now.config.request_timeout_s / 4):
         text = (
             f"{peer.id} stalls: the link is up, but lond has not answered for {span(waited)};"
             f" {live.in_flight} in flight, {live.queued} queued{messages_wait(now, [peer.piles.delayed])}"
