@@ -92,7 +92,8 @@ def test_the_sandbox_is_one(tmp_path: Path) -> None:
 
 
 def test_lonc_does_all_its_work_in_the_sandbox(make_site: Callable[..., Site]) -> None:
-    site = make_site(["msul1", "msul2"])
+    site = make_site(["msul1", "msul2"], settings={"loncPage": "on", "loncJsonLog": "on"})
+    page = site.status_path.with_name("lonc.html")
     wrapper = inside("lonc.service")
     for name in ("msul1", "msul2"):
         site.peer(name)
@@ -111,6 +112,7 @@ def test_lonc_does_all_its_work_in_the_sandbox(make_site: Callable[..., Site]) -
     wait_until(lambda: site.status_path.exists() and "msul2" in site.status_path.read_text(), 20, "the status")
     site.signal(signal.SIGUSR2)
     site.wait_log("hosts.tab read again")
+    wait_until(lambda: page.exists() and "msul2" in page.read_text("utf-8"), 30, "the status page")
     site.wait_ready()
     assert site.ask("msul2", b"ping") == b"msul2"
     site.stop()
