@@ -58,23 +58,23 @@ class Overseer:
 
         status: one line for people. Return whether it could be told; `trouble` says why not.
         """
-        return self._tell("READY=1", f"MAINPID={os.getpid()}", _status_line(status))
+        return self._message("READY=1", f"MAINPID={os.getpid()}", _status_line(status))
 
     def reloading(self, status: str) -> bool:
         """Tell that a restart has begun; ready() is what ends it."""
         now_us = int(self._clock.monotonic() * 1e6)
-        return self._tell("RELOADING=1", f"MONOTONIC_USEC={now_us}", _status_line(status))
+        return self._message("RELOADING=1", f"MONOTONIC_USEC={now_us}", _status_line(status))
 
     def stopping(self, status: str) -> bool:
         """Tell that the end has begun."""
-        return self._tell("STOPPING=1", _status_line(status))
+        return self._message("STOPPING=1", _status_line(status))
 
     def show(self, status: str) -> bool:
         """Tell what the daemon is doing, if that is something new."""
         if status == self._status:
             return True
         self._status = status
-        return self._tell(_status_line(status))
+        return self._message(_status_line(status))
 
     def pulse(self, now: float, status: Callable[[], str] | None = None) -> float | None:
         """Give the sign of life if it is due; return when the next one is (monotonic seconds), None: never.
@@ -101,7 +101,7 @@ class Overseer:
             for name in NAMES:
                 environ.pop(name, None)
 
-    def _tell(self, *lines: str) -> bool:
+    def _message(self, *lines: str) -> bool:
         return self._send("\n".join(lines), SEND_TIMEOUT_S)
 
     def _send(self, text: str, timeout_s: float) -> bool:
@@ -114,10 +114,14 @@ class Overseer:
                 sock.connect(os.fsencode(address))
                 sock.send(text.encode("utf-8", "replace"))
         except (OSError, ValueError) as error:  # the manager is gone or being renewed: serving matters more
-            self.trouble = getattr(error, "strerror", None) or str(error)
+            self.trouble = _reason(error)
             return False
         self.trouble = ""
         return True
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def without(environ: Mapping[str, str]) -> dict[str, str]:
