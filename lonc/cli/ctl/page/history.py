@@ -58,7 +58,7 @@ class History:
 
     def _append(self, now: float, rows: Sequence[Row]) -> None:
         known = len(self.at)
-        self.at.append(round(now, 1))
+        self.at.append(math.floor(now * 10) / 10)  # never later than now
         before, self.peers = self.peers, {}
         for row in rows:
             curves = before.get(row.peer) or {name: [None] * known for name in CURVES}
