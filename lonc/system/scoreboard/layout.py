@@ -96,6 +96,11 @@ class Part(Generic[Record]):
         return record
 
 
+def dials_text(text: str) -> str:
+    """Return what ParentRecord.dials becomes on the board: cut where it must be, so that it can be compared."""
+    return cut_bytes(printable(text, _WIDTHS["dials"]), _WIDTHS["dials"]).decode()
+
+
 HEADER_PART = Part(HeaderRecord)
 PARENT_PART = Part(ParentRecord)
 CHILD_PART = Part(ChildRecord)

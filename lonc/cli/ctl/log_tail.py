@@ -1,0 +1,62 @@
+"""Owns the reading of what is added to the log from now on, through rotation and removal."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lonc.system.files import SystemFiles, open_with_facts
+
+_LINE = re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \((\d+)\) \[(.*?)\] \[.*?\]: (.*)")
+_TAG = re.compile(r"</?font[^>]*>")
+
+
+class LogTail:
+    """The lines of a log that come after this was made. A log that cannot be read has none."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._files = SystemFiles()
+        self._which = (0, 0)
+        self._at = 0
+        self._rest = b""
+        self._lines: list[tuple[int, str, str]] = []
+        try:
+            fd, facts = open_with_facts(self._files, path, os.O_RDONLY)
+        except OSError:
+            return
+        self._files.close(fd)
+        self._which, self._at = (facts.st_dev, facts.st_ino), facts.st_size
+
+    def said(self, who: str, *texts: str, pid: int = 0) -> str:
+        """Return the first message since the beginning that holds one of the texts; "" while there is none.
+
+        who: `PARENT` or a peer. pid: of the process that wrote it, 0: any. The message is without its tag.
+        """
+        self._read()
+        for writer, name, message in self._lines:
+            if name == who and pid in (0, writer) and any(text in message for text in texts):
+                return message
+        return ""
+
+    def _read(self) -> None:
+        try:
+            fd, facts = open_with_facts(self._files, self._path, os.O_RDONLY)
+        except OSError:
+            return
+        try:
+            which = (facts.st_dev, facts.st_ino)
+            if which != self._which or facts.st_size < self._at:
+                self._which, self._at, self._rest = which, 0, b""
+            while data := self._files.pread(fd, 1 << 16, self._at):
+                self._at += len(data)
+                self._rest += data
+        except OSError:
+            return
+        finally:
+            self._files.close(fd)
+        *lines, self._rest = self._rest.split(b"\n")
+        for line in lines:
+            found = _LINE.fullmatch(line.decode("utf-8", "replace"))
+            if found is not None:
+                self._lines.append((int(found[1]), found[2], _TAG.sub("", found[3])))
