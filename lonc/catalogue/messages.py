@@ -26,6 +26,7 @@ _STANDS_FOR: Final = re.compile(
 _LINE: Final = re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \(\d+\) \[[^\]]*\] \[.*?\]:? (.*)", re.DOTALL)
 _STAMPED: Final = re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}: (.*)", re.DOTALL)
 _TAG: Final = re.compile(r'<font color="?\w+"?>(.*?)(?:</font>)?$', re.DOTALL)
+_PLACE: Final = re.compile(r"/\S+?(?::\d+)?: ")
 _AGAIN: Final = re.compile(r" \(and \d+ more times in \d+ secs\)$")
 _OWN_ID: Final = re.compile(r" \((LONC-\d+)\)$")
 _BROKEN: Final = {"CRIT-ICAL": "CRITICAL", "WARN-ING": "WARNING", "IN-FO": "INFO", "SUC-CESS": "SUCCESS"}
@@ -90,6 +91,11 @@ def sections() -> tuple[Section, ...]:
 def find(text: str) -> Match | None:
     """Return the message that a text is: a line of the log, its message alone, or a reason in one; else None."""
     wanted = bare(text)
+    place = _PLACE.match(wanted)  # `FILE:LINE: ` or `FILE: ` before what is wrong in it
+    return _find(wanted) or (_find(wanted[place.end() :]) if place is not None else None)
+
+
+def _find(wanted: str) -> Match | None:
     for _fixed, pattern, message in _patterns():
         found = pattern.fullmatch(wanted)
         if found is not None:

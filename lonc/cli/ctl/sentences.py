@@ -143,8 +143,9 @@ def _table(now: Snapshot) -> Iterator[Finding]:
     for warning in now.table.warnings:
         twice = _TWICE.search(warning)
         if twice is None:
-            remedy = "mend that line of hosts.tab, then `loncctl rehash`"
-            yield Finding("", Weight.NOTICE, "table_line", warning, remedy)
+            found = find(warning)
+            remedy = found.message.remedy if found else "mend that line"
+            yield Finding("", Weight.NOTICE, "table_line", warning, f"{remedy}; then `loncctl rehash`")
             continue
         lines = lines or _lines(config.hosts_path)
         yield _twice(twice[2], int(twice[3]), int(twice[1]), lines)
@@ -190,8 +191,8 @@ def _parent(now: Snapshot) -> Iterator[Finding]:
         return
     age = now.at_wall - header.warned
     found = find(header.warning)
-    told_elsewhere = found is not None and found.message.section == "table"
-    if age > RECENT_S or told_elsewhere or _about_a_peer(header.warning):
+    of_table = now.table is not None and header.warning in now.table.warnings
+    if age > RECENT_S or of_table or _about_a_peer(header.warning):
         return
     remedy = found.message.remedy if found else "`loncctl explain` takes the line of the log"
     text = f"the parent said {span(max(0.0, age))} ago: {header.warning}"
