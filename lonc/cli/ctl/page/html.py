@@ -6,25 +6,29 @@ a file whether it is still true.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from lonc import __version__
+from lonc.cli.ctl.finding import Finding, Weight
 from lonc.cli.ctl.page.history import SPAN_S, History, step_s
 from lonc.cli.ctl.page.style import style_sheet
 from lonc.cli.ctl.page.svg import Curve, mark, network, shapes, spark
 from lonc.cli.ctl.piles import Piles
 from lonc.cli.ctl.rates import GROUPS, Row, shown_age, shown_latency, shown_rate, sum_of
+from lonc.cli.ctl.sentences import findings
 from lonc.cli.ctl.snapshot import Life, Snapshot
+from lonc.system.shown import printable
 
 WORDS = {
     "up": "up", "resting": "resting, on demand", "trying": "being dialed or started", "paused": "paused",
     "down": "no link", "given-up": "given up", "unknown": "not known",
 }  # fmt: skip
 SPARK_POINTS = 90  # of a small picture
-MOST_TOLD = 12  # of what is wrong; the table has the rest, the worst first
+MOST_TOLD = 12  # of what is wrong
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -95,26 +99,30 @@ def means(values: Sequence[float | None], joined: int) -> list[float | None]:
 
 
 def _wrong(snapshot: Snapshot, rows: Sequence[Row]) -> str:
-    """Return what is wrong, the worst first; nothing when nothing is."""
-    general = [why for why in (snapshot.table_why, snapshot.daemon.board_why, snapshot.delayed_why) if why]
-    told = [f"<li>{escape(why)}</li>" for why in general]
-    running = snapshot.daemon.life is Life.RUNNING
-    lost = _worst_first(row for row in rows if row.group in GROUPS[:3]) if running else []
-    told += [f"<li>{_sentence(row)}</li>" for row in lost[:MOST_TOLD]]
-    if len(lost) > MOST_TOLD:
-        told.append(f"<li>and {len(lost) - MOST_TOLD} more, first in the table below</li>")
+    """Return what is wrong and what to do, in the words of `loncctl status`; nothing when nothing is."""
+    groups = {row.peer: row.group for row in rows}
+    found = sorted(
+        findings(snapshot), key=lambda one: (one.weight.value, GROUPS.index(groups.get(one.peer, GROUPS[0])))
+    )
+    told = [f"<li>{_finding(one, groups)}</li>" for one in found[:MOST_TOLD]]
+    if len(found) > MOST_TOLD:
+        told.append(f"<li>and {len(found) - MOST_TOLD} more: <code>loncctl status</code> names them</li>")
     if not told:
         return ""
-    return f'<section class="card wrong"><h2>What is wrong</h2><ul>{"".join(told)}</ul></section>'
+    kind = "card wrong" if any(one.weight is not Weight.NOTICE for one in found) else "card notice"
+    title = "What is wrong" if kind == "card wrong" else "Worth knowing"
+    return f'<section class="{kind}"><h2>{title}</h2><ul>{"".join(told)}</ul></section>'
 
 
-def _sentence(row: Row) -> str:
-    since = f" for {shown_age(row.since_s)}" if row.since_s is not None else ""
-    why = f": {escape(row.why)}" if row.why else ""
-    wait = "message waits" if row.delayed == 1 else "messages wait"
-    delayed = f"; {row.delayed} {wait}, the oldest {shown_age(row.oldest_s)}" if row.delayed else ""
-    state = WORDS[row.group] if row.group in ("down", "given-up") else row.state
-    return f"{mark(row.group)}<strong>{escape(row.peer)}</strong> {escape(state)}{since}{why}{delayed}"
+def _finding(one: Finding, groups: Mapping[str, str]) -> str:
+    sign = mark(groups.get(one.peer, "unknown" if one.weight is Weight.NOTICE else "down"))
+    remedy = f'<div class="dim small">{_prose(one.remedy)}</div>' if one.remedy else ""
+    return f"{sign}{_prose(one.text)}{remedy}"
+
+
+def _prose(text: str) -> str:
+    """Return a sentence as markup: what stands between backquotes is a command."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(printable(text)))
 
 
 def _worst_first(rows: Iterable[Row]) -> list[Row]:

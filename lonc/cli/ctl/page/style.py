@@ -43,9 +43,10 @@ header{display:flex;flex-wrap:wrap;gap:.2rem 1rem;align-items:baseline;margin-bo
 .tiles dd{margin:0;font-size:1.6rem;font-weight:600;line-height:1.2}
 .tiles dd+dd{font-size:.85rem;font-weight:400;color:var(--dim);min-height:1.2em}
 .wrong{border-left:.35rem solid var(--down)}
-.wrong ul{margin:0;padding:0;list-style:none}
-.wrong ul{columns:26rem;column-gap:2rem}
-.wrong li{padding:.2rem 0;overflow-wrap:anywhere;break-inside:avoid}
+.notice{border-left:.35rem solid var(--unknown)}
+.wrong ul,.notice ul{margin:0;padding:0;list-style:none}
+.wrong ul,.notice ul{columns:26rem;column-gap:2rem}
+.wrong li,.notice li{padding:.2rem 0;overflow-wrap:anywhere;break-inside:avoid}
 .pair{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:1rem;margin-bottom:1rem}
 .pair .card{margin:0}
 .none{position:absolute}
