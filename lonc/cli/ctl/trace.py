@@ -45,8 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--count", metavar="N", type=int, default=0, help="end after so many requests")
     parser.epilog = (
-        "exit codes: 0 it has ended as it should, 1 the child has not followed, 2 usage or configuration, 3 lonc is"
-        " not running. With --json the requests come as one document at the end."
+        "exit codes: 0 it has ended as it should, 1 the child has not followed, 2 usage or configuration,"
+        " 3 lonc is not running. With --json the requests come as one document at the end."
     )
 
 
