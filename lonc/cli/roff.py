@@ -54,19 +54,22 @@ def subsection(title: str) -> str:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Return a text as paragraphs: an empty line ends one, a line that begins with blanks stands alone."""
+    """Return a text as paragraphs, ended by an empty line; a line that begins with blanks stands alone.
+
+    A line that follows such ones, and one that tells exit codes, begins a paragraph too.
+    """
     found: list[str] = []
-    new = True
+    new, alone = True, False
     for row in text.splitlines():
         if not row.strip():
             new = True
             continue
-        if new:
+        if new or row.startswith("exit codes:") or (alone and not row[0].isspace()):
             found.append(".PP")
         elif row[0].isspace():
             found.append(".br")
         found.append(line(marked(row.strip())))
-        new = False
+        new, alone = False, row[0].isspace()
     return found
 
 

@@ -150,6 +150,8 @@ def test_a_line_that_begins_like_a_command_is_none() -> None:
     assert roff.line(".SH") == "\\&.SH"
     assert roff.quoted('say "yes"') == '"say \\(dqyes\\(dq"'
     assert roff.paragraphs("One\ntwo.\n  apart\n\nnew") == [".PP", "One", "two.", ".br", "apart", ".PP", "new"]
+    rows = "a:\n  apart\nbehind\nexit codes: 0"
+    assert roff.paragraphs(rows) == [".PP", "a:", ".br", "apart", ".PP", "behind", ".PP", "exit codes: 0"]
 
 
 @pytest.mark.parametrize("name", COMPLETED)
