@@ -30,7 +30,8 @@ class PageMaker:
         self._began = 0.0
         self._killed = False
         self._told = ""
-        self._next = house.clock.monotonic() if house.config.page else None
+        self._next: float | None = None
+        self.begin()
 
     @property
     def deadline(self) -> float | None:
@@ -60,9 +61,13 @@ class PageMaker:
         self._pid = 0
 
     def begin(self) -> None:
-        """Take up the work again after end(): this process goes on as what it was."""
+        """Take up the work, if it is wanted: at the start, and after end() if this process goes on as it was.
+
+        The pause after the last page is kept over a restart.
+        """
         if self._house.config.page:
-            self._next = self._house.clock.monotonic() + PAGE_EVERY_S
+            age = page_age_s(self._house)
+            self._next = self._house.clock.monotonic() + min(max(PAGE_EVERY_S - age, 0.0), PAGE_EVERY_S)
 
     def _start(self, now: float) -> None:
         self._next = now + PAGE_EVERY_S
@@ -99,6 +104,14 @@ class PageMaker:
             self._told = why
             text = f"Status page cannot be made: {why}; try loncctl page"
             self._house.log.write(text, Severity.WARNING)
+
+
+def page_age_s(house: House) -> float:
+    """Return how long ago the page was written; endless without one."""
+    try:
+        return house.clock.wall() - os.stat(house.config.page_path).st_mtime
+    except OSError:
+        return float("inf")
 
 
 def page_command(house: House) -> tuple[str, ...]:
