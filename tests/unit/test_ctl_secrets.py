@@ -1,7 +1,7 @@
 """No verb shows request text or passwords, whatever requests lie in files, stand in logs and on the scoreboard.
 
-A verb is added by adding its command lines to RUNS: only such as read, and end by themselves. What is in RUNS and not in
-the installation is passed over. {id} becomes the name of a rejected message, {line} a line of the log.
+A verb is added by adding its command lines to RUNS: only such as read, and end by themselves. What is in RUNS and
+not in the installation is passed over. {id} becomes the name of a rejected message, {line} a line of the log.
 """
 
 from __future__ import annotations
