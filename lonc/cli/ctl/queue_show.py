@@ -42,8 +42,8 @@ def listing(scene: QueueScene, options: argparse.Namespace, out: Output) -> int:
 def _row(one: Message) -> list[str]:
     texts = {name: str(value) for name, value in one.items()}
     return [
-        texts["id"], texts["where"], texts["peer"] or "?", age(one["age_s"]), texts["size_bytes"], texts["command"],
-        texts["last_error"] or "-", texts["next_try"],
+        texts["id"], texts["where"], texts["peer"] or "?", age(one["age_s"]), texts["size_bytes"],
+        texts["command"], texts["last_error"] or "-", texts["next_try"],
     ]  # fmt: skip
 
 
