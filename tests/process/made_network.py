@@ -75,6 +75,7 @@ class MadeNetwork:
         state = {"up": "ready"}.get(kind, kind)
         self.children[name] = ChildRecord(
             pid=os.getpid(), state=state, step="Idle" if kind == "up" else "ChallengeReceived", since=now - 240,
+            down_since=0.0 if kind == "up" else time.monotonic() - 240,
             why="" if kind == "up" else SPITEFUL, address="127.0.0.1", clients=3, links=int(kind == "up"),
             in_flight=int(kind == "up"), requests=1000, replies=990, con_lost=10, bytes_in=50_000, bytes_out=9_000,
         )  # fmt: skip

@@ -209,7 +209,8 @@ def test_a_failure_is_told_once_for_each_reason(tmp_path: Path, short_times: Non
 
 
 def test_only_one_runs_at_a_time_without_our_files_and_signals(tmp_path: Path, short_times: None) -> None:
-    script = f"echo run >> {tmp_path}/runs; ls -l /proc/$$/fd > {tmp_path}/fds; sleep 0.3\n"
+    looks = f"ls -l /proc/$$/fd > {tmp_path}/fds; grep SigBlk /proc/self/status > {tmp_path}/mask"
+    script = f"{looks}; echo run >> {tmp_path}/runs; sleep 0.3\n"
     ground = _Ground(tmp_path, script)
     held = os.open(tmp_path / "secret", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -217,7 +218,6 @@ def test_only_one_runs_at_a_time_without_our_files_and_signals(tmp_path: Path, s
         ground.turn()
         first = ground.pid()
         assert ground.maker.deadline is not None
-        blocked = Path(f"/proc/{first}/status").read_text()
         for _ in range(5):
             ground.turn()
             assert ground.pid() in (first, 0)
@@ -231,7 +231,7 @@ def test_only_one_runs_at_a_time_without_our_files_and_signals(tmp_path: Path, s
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         os.close(held)
         ground.maker.end()
-    assert "SigBlk:\t0000000000000000" in blocked
+    assert "SigBlk:\t0000000000000000" in (tmp_path / "mask").read_text()
     assert "secret" not in (tmp_path / "fds").read_text()
     assert ground.said == []
 

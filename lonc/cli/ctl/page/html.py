@@ -207,13 +207,16 @@ def _peer(number: int, row: Row, history: History, now: float, step: float) -> s
         f'<span class="k50">{shown_latency(row.p50_s)}</span> <span class="k99">{shown_latency(row.p99_s)}</span>'
         if row.p50_s is not None else "-"
     )  # fmt: skip
+    # Cards leave out what says nothing.
+    no_rate = "" if row.requests_per_s or rate or latency else " e"
+    none = ["" if value else " e" for value in (row.in_flight + row.queued, row.con_lost_per_s, row.delayed)]
     cells = (
         f'<td role="cell"><span class="g-{row.group}">{mark(row.group)}{escape(row.state)}</span>{since}{why}</td>'
-        f'<td role="cell" class="s" data-l="{_HEADS[2]}">{shown_rate(row.requests_per_s)}{rate}</td>'
-        f'<td role="cell" class="s" data-l="{_HEADS[3]}">{both}{latency}</td>'
-        f'<td role="cell" class="n" data-l="{_HEADS[4]}">{busy}</td>'
-        f'<td role="cell" class="n" data-l="{_HEADS[5]}">{shown_rate(row.con_lost_per_s)}</td>'
-        f'<td role="cell" class="n" data-l="{_HEADS[6]}">{row.delayed}{oldest}</td>'
+        f'<td role="cell" class="s{no_rate}" data-l="{_HEADS[2]}">{shown_rate(row.requests_per_s)}{rate}</td>'
+        f'<td role="cell" class="s{no_rate}" data-l="{_HEADS[3]}">{both}{latency}</td>'
+        f'<td role="cell" class="n{none[0]}" data-l="{_HEADS[4]}">{busy}</td>'
+        f'<td role="cell" class="n{none[1]}" data-l="{_HEADS[5]}">{shown_rate(row.con_lost_per_s)}</td>'
+        f'<td role="cell" class="n{none[2]}" data-l="{_HEADS[6]}">{row.delayed}{oldest}</td>'
     )
     return f'<tr role="row" id="p{number}"><th scope="row" role="rowheader">{escape(row.peer)}</th>{cells}</tr>'
 

@@ -102,6 +102,7 @@ grid-column:span 3}
 .queue tbody th{grid-column:1/-1}
 [data-l]::before{content:attr(data-l);display:block;color:var(--dim);font-size:.8rem}
 .peers td.s{width:auto;min-width:0}
+.cards tbody .e{display:none}
 }
 """
 
