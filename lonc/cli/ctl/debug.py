@@ -39,4 +39,4 @@ def run(options: argparse.Namespace, out: Output) -> int:
 
 def end_of(config: Config) -> int:
     """Return when something that begins now has lasted for loncDebugFor (unix time)."""
-    return math.ceil(time.time() + config.debug_for_s)
+    return math.floor(time.time() + config.debug_for_s)  # later, and its child would end it before that
