@@ -20,7 +20,7 @@ NUMBER: Final = r"-?[\d.]+"
 # What stands for something else in a text. `A` only inside: many a sentence begins with it.
 _STANDS_FOR: Final = re.compile(
     r"(\.\.\.|(?<![A-Za-z])(?:[PHNWCKXY]|(?<=.)A|FILE|LINE|NAMES?|VALUE|WHY|PATH|WORD|STEP|KIND|DIRECTORY|ADDRESS"
-    r"|MECHANISM|OUTCOME|PROGRAM|TABLE|ID)(?![A-Za-z]))"
+    r"|MECHANISM|OUTCOME|PROGRAM|TABLE|ID|WHO|HOW)(?![A-Za-z]))"
 )
 # `Sat Nov 21 03:27:08 2026 (31080) [elm1] [<time>: <status>]: message`, by the originals without the last colon
 _LINE: Final = re.compile(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \(\d+\) \[[^\]]*\] \[.*?\]:? (.*)", re.DOTALL)

@@ -85,48 +85,47 @@ class Report:
 
     def write_board(self) -> None:
         """Write this child's part of its slot; a beat as well."""
-        child = self._child
         self.loud.trace.flush()
+        self._child.context.board.write_child(self._child.context.slot, self._record())
+
+    def _record(self) -> ChildRecord:
+        child = self._child
         relay, shown, now = child.relay, child.links.shown, child.loop.now
-        uplinks, redial = child.links.uplinks, child.outage.redial
-        counters = relay.counters
-        child.context.board.write_child(
-            child.context.slot,
-            ChildRecord(
-                pid=os.getpid(),
-                state=shown.state.value,
-                step=connection_state(shown),
-                since=self._since_wall,
-                why=child.outage.last_failure,
-                address=shown.address,
-                version=shown.link.peer_version,
-                beat=now,
-                clients=len(child.clients.open),
-                links=len(relay.ready),
-                in_flight=relay.in_flight,
-                queued=relay.waiting,
-                delayed=child.flush.waiting,
-                oldest_delayed=child.flush.oldest_wall or 0.0,
-                requests=relay.requests,
-                replies=counters.replies,
-                con_lost=counters.con_lost,
-                rejected=counters.rejected + child.flush.rejected,
-                bytes_in=sum(uplink.bytes_in for uplink in uplinks),
-                bytes_out=sum(uplink.bytes_out for uplink in uplinks),
-                links_opened=sum(uplink.opened for uplink in uplinks),
-                delayed_sent=child.flush.sent,
-                ready_since=redial.ready_since or 0.0,
-                longest_ready_s=redial.longest_ready_s,
-                latency_us=counters.latency_us,
-                next_try=child.outage.next_try(),
-                down_since=redial.since or 0.0,
-                waiting_since=min((lane.head_since for lane in relay.ready if lane.in_flight), default=0.0),
-                lost_lines=child.log.lost,
-                last_line=child.log.last_line,
-                log_trouble=child.log.trouble,
-                warning=child.log.warning,
-                warned=child.log.warned,
-            ),
+        uplinks, redial, counters = child.links.uplinks, child.outage.redial, relay.counters
+        return ChildRecord(
+            pid=os.getpid(),
+            state=shown.state.value,
+            step=connection_state(shown),
+            since=self._since_wall,
+            why=child.outage.last_failure,
+            address=shown.address,
+            version=shown.link.peer_version,
+            beat=now,
+            clients=len(child.clients.open),
+            links=len(relay.ready),
+            in_flight=relay.in_flight,
+            queued=relay.waiting,
+            delayed=child.flush.waiting,
+            oldest_delayed=child.flush.oldest_wall or 0.0,
+            requests=relay.requests,
+            replies=counters.replies,
+            con_lost=counters.con_lost,
+            rejected=counters.rejected + child.flush.rejected,
+            bytes_in=sum(uplink.bytes_in for uplink in uplinks),
+            bytes_out=sum(uplink.bytes_out for uplink in uplinks),
+            links_opened=sum(uplink.opened for uplink in uplinks),
+            delayed_sent=child.flush.sent,
+            ready_since=redial.ready_since or 0.0,
+            longest_ready_s=redial.longest_ready_s,
+            latency_us=counters.latency_us,
+            next_try=child.outage.next_try(),
+            down_since=redial.since or 0.0,
+            waiting_since=min((lane.head_since for lane in relay.ready if lane.in_flight), default=0.0),
+            lost_lines=child.log.lost,
+            last_line=child.log.last_line,
+            log_trouble=child.log.trouble,
+            warning=child.log.warning,
+            warned=child.log.warned,
         )
 
     # --- wishes ---------------------------------------------------------------------------------------

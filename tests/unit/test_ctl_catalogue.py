@@ -21,9 +21,10 @@ from lonc.system.logs.extras import Extras
 DOC = Path(__file__).resolve().parents[2] / "doc"
 FILLED = {
     "N": "7", "P": "msul1", "H": "own1", "W": "w3", "C": "msul1", "A": "127.0.0.1", "K": "k1", "X": "ok",
-    "Y": "ready", "ID": "x", "FILE": "x.py", "LINE": "12", "NAME": "1.2.3.*.msul1", "NAMES": "loncOnDemand", "VALUE": "7",
-    "PATH": "/tmp/x", "WHY": "Connection refused", "WORD": "put", "STEP": "Initialized", "KIND": "KeyError", "DIRECTORY": "/tmp/d",
-    "ADDRESS": "127.0.0.1", "MECHANISM": "unix", "OUTCOME": "missing", "PROGRAM": "lonc", "TABLE": "hosts.tab",
+    "Y": "ready", "ID": "x", "FILE": "x.py", "LINE": "12", "NAME": "1.2.3.*.msul1", "NAMES": "loncOnDemand",
+    "VALUE": "7", "PATH": "/tmp/x", "WHY": "Connection refused", "WORD": "put", "STEP": "Initialized",
+    "KIND": "KeyError", "DIRECTORY": "/tmp/d", "ADDRESS": "127.0.0.1", "MECHANISM": "unix", "OUTCOME": "missing",
+    "PROGRAM": "lonc", "TABLE": "hosts.tab", "WHO": "root", "HOW": "held",
 }  # fmt: skip
 
 
@@ -158,7 +159,9 @@ def test_stale_tables_are_found_and_renewed(
 
 
 def test_the_daemon_loads_none_of_it_while_both_settings_are_off() -> None:
-    code = "import sys, lonc.parent, lonc.child; print([name for name in sys.modules if 'catalogue' in name or name in"
-    code += " ('tomllib', 'lonc.system.logs.extras')])"
+    code = (
+        "import sys, lonc.parent, lonc.child; print([name for name in sys.modules if 'catalogue' in name"
+        " or name in ('tomllib', 'lonc.system.logs.extras')])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=DOC.parent, check=True)
     assert done.stdout == "[]\n"
