@@ -193,6 +193,16 @@ def test_a_name_that_does_not_resolve(make_site: MakeSite) -> None:
     assert f"getent hosts {NAME}" in str(found.document["advice"])
 
 
+def test_a_name_that_is_none_is_told_and_the_address_tried(make_site: MakeSite) -> None:
+    site = make_site(("msul1", "own1"))
+    site.peer("msul1")
+    site.hosts_path.write_bytes(site.hosts_path.read_bytes().replace(b"peer.example", b"\x00 \xff"))
+    found = doctor(site, web=True)
+    assert found.code == 0
+    assert "does not resolve" in found.text("resolve")
+    assert found.text("web").startswith("local_error")
+
+
 def test_a_resolver_that_hangs_is_left_behind(make_site: MakeSite) -> None:
     site = make_site((Entry("msul1", "http", name=NAME), "own1"), settings={"loncConnectTimeout": "0.4"})
     Names(site).set("127.0.0.1", seconds=3000)
@@ -351,6 +361,7 @@ def test_usage(pair: Site) -> None:
     for arguments, said in (
         (("msul2",), "no usable line for msul2; is msul1 meant?"),
         (("msul1", "--limit", "0"), "a number of seconds from 0.1 to 600"),
+        (("msul1", "--web-port", "65536"), "a port from 1 to 65535"),
         ((), "PEER"),
     ):
         done = subprocess.run(command(pair, *arguments), capture_output=True, text=True, check=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from dataclasses import dataclass
 
 from lonc.cli.ctl.output import Output
@@ -18,6 +19,8 @@ _EPILOG = """\
 exit codes: 0 shown, 2 the configuration cannot be used (every mistake is told with its line).
 A setting that no file gives has its default. Change one by a line `PerlSetVar NAME VALUE` in loncapa.conf, which
 wins over loncapa_apache.conf; then `loncctl check` and `loncctl restart`."""
+
+WIDE_COLUMNS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,12 @@ def run(options: argparse.Namespace, out: Output) -> int:
         if _fits(shown.setting, options.names) and (shown.changed or not options.changed)
     ]
     columns = ["setting", "value", "unit", "default", "range", *(["from"] if options.origin else []), "meaning"]
-    out.table(columns, [_row(shown, origin=options.origin) for shown in chosen])
+    rows = [_row(shown, origin=options.origin) for shown in chosen]
+    if out.terminal and shutil.get_terminal_size().columns < WIDE_COLUMNS:
+        for row in rows:
+            _tell(out, dict(zip(columns, row, strict=True)))
+    else:
+        out.table(columns, rows)
     for warning in config.warnings:
         out.say(f"warning: {warning}")
     out.json(_document(config, chosen))
@@ -83,6 +91,16 @@ def _row(shown: Shown, *, origin: bool) -> list[str]:
     place = [_origin(shown.given)] if origin else []
     limits = f"{show(setting.low)} to {show(setting.high)}" if setting.kind in (NUMBER, WHOLE) else ""
     return [setting.name, show(shown.value) or "(none)", setting.unit, default, limits, *place, setting.meaning]
+
+
+def _tell(out: Output, cells: dict[str, str]) -> None:
+    """Show one setting in lines of its own, for terminals too narrow for the table."""
+    unit = f" {cells['unit']}" if cells["unit"] else ""
+    limits = f", {cells['range']}" if cells["range"] else ""
+    out.say(f"{cells['setting']} = {cells['value']}{unit}", style="bold")
+    out.say(f"    {cells['meaning']} (default {cells['default'].strip('()')}{limits})")
+    if "from" in cells:
+        out.say(f"    from {cells['from']}")
 
 
 def _origin(given: Given | None) -> str:

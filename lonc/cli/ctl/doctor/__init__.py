@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=_seconds, default=LIMIT_S, metavar="SECONDS",
         help=f"how long each step of the dialogue, each request and the web page may take ({LIMIT_S:g})",
     )  # fmt: skip
-    parser.add_argument("--web-port", type=int, default=80, metavar="PORT", help="of the peer's web server (80)")
+    parser.add_argument("--web-port", type=_port, default=80, metavar="PORT", help="of the peer's web server (80)")
     parser.add_argument("--no-web", action="store_true", help="leave the web server alone")
 
 
@@ -70,6 +70,13 @@ def _seconds(word: str) -> float:
     value = float(word)
     if not 0.1 <= value <= 600:
         raise argparse.ArgumentTypeError("a number of seconds from 0.1 to 600")
+    return value
+
+
+def _port(word: str) -> int:
+    value = int(word)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError("a port from 1 to 65535")
     return value
 
 

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Aside(Generic[Result]):
-    """One call, begun at once. Errors other than OSError and UnicodeError are the program's own and are raised."""
+    """One call, begun at once."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call

@@ -61,7 +61,7 @@ def examine_name(host: Host, limits: Limits, report: Report) -> list[Address]:
     aside = Aside(lambda: look_up(host.name))
     try:
         found = aside.result(max(limits.connect_s, limits.look_up_s))
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no name at all, for the resolver
         report.add(_unresolved(host, reason(error), aside.seconds))
         return [literal] if literal else []
     known = ", ".join(address for _, address in found)
@@ -101,7 +101,7 @@ def examine_reverse(host: Host, addresses: list[Address], limits: Limits, report
     for address, aside in asides:
         try:
             name = aside.result(limits.look_up_s)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             told.append(f"{address} has no name ({reason(error)})")
             continue
         agrees = name.rstrip(".").lower() == host.name.rstrip(".").lower()

@@ -142,8 +142,8 @@ def key_step(peer: str, own: str) -> Step:
     """Say how good the key is: it depends on the two ids alone (spec wire.md 3)."""
     names = len(peer.encode()) + len(own.encode())
     plainly = (
-        "the key of IDEA is made of both ids and of a number that travels in clear: it hides nothing from whoever "
-        "can listen to the line, and only lines that begin encrypt: use it at all"
+        "this key of IDEA is made of both ids and of a number that travels in clear: it hides nothing from "
+        "whoever listens to the line"
     )
     if names >= KEY_CHARS:
         text = f"the ids have {names} characters together, so the key is the same for every connection; {plainly}"

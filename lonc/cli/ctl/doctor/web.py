@@ -67,7 +67,7 @@ def examine_web(
     aside = Aside(lambda: fetch(host.name, port, config.host_id, limits.step_s))
     try:
         page = aside.result(limits.step_s)
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         text = f"local_error: the web server of {host.name} gives no page: {reason(error)}"
         remedy = "look whether the web server runs there; links do without it, pages and resources do not"
         report.add(Step("web", Verdict.WARNING, text, remedy, aside.seconds))
