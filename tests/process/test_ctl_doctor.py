@@ -21,7 +21,8 @@ from tests.process.peer import next_address
 from tests.process.test_resolving import NAME, Names
 
 SCHEMA = json.loads((TREE / "doc" / "schema" / "doctor.json").read_text("utf-8"))
-SHORT = ("--limit", "0.5")  # for steps that never end
+SHORT = ("--limit", "2")  # for steps that never end; the others must not need so long on a busy machine
+FINE = ("ok", "warning")  # of a step that a busy machine may make slow
 HANG_S = 60.0
 
 
@@ -81,7 +82,7 @@ def test_a_healthy_peer(pair: Site) -> None:
     found = doctor(pair)
     assert found.code == 0
     for step in ("table", "connect", "init", "challenge", "sethost", "ekey", "key", "encrypted", "exit"):
-        assert found.verdict(step) == "ok", found.text(step)
+        assert found.verdict(step) in FINE, found.text(step)
     assert "answers as msul1" in found.text("sethost")
     assert "same key" in found.text("encrypted")
     assert "hides nothing" in found.text("key")
@@ -124,12 +125,12 @@ FAULTS = [
     ("on ping=reply:enc:5:00", "encrypted", "cannot be read", ()),
     ("on ping=close@3", "ping", "ping 2 of 5 brought nothing", ()),
     ("on ping=twice@3", "ping", "brought nothing: more than one answer", ()),
-    ("on ping=stall@2", "ping", "ping 1 of 5 brought nothing: no answer within 0.5 s", SHORT),
-    ("on ping=stall", "encrypted", "no answer within 0.5 s", SHORT),
+    ("on ping=stall@2", "ping", "ping 1 of 5 brought nothing: no answer within 2 s", SHORT),
+    ("on ping=stall", "encrypted", "no answer within 2 s", SHORT),
     ("at pong=reply:msul1:no_such_host", "way back", "got 'no_such_host'", ()),
-    *((f"at {step}=stall", step, f"no answer to {step} within 0.5 s", SHORT)
+    *((f"at {step}=stall", step, f"no answer to {step} within 2 s", SHORT)
       for step in ("init", "challenge", "sethost", "version", "pong", "ekey")),
-    ("at init=drip:400", "init", "no answer to init within 0.5 s", SHORT),
+    ("at init=drip:400", "init", "no answer to init within 2 s", SHORT),
 ]  # fmt: skip
 
 
@@ -311,11 +312,12 @@ PAGES = [
 @pytest.mark.parametrize(("deed", "verdict", "said"), PAGES, ids=[said[:20] for _, _, said in PAGES])
 def test_each_answer_of_the_ping_page(make_site: MakeSite, deed: raw_web.Deed, verdict: str, said: str) -> None:
     web = raw_web.RawWeb()
+    limit = "1" if said == "local_error" else "60"
     try:
         web.deeds["/cgi-bin/ping.pl?own1"] = deed
         site = make_site((Entry("msul1", web.address, name=web.address), "own1"))
         site.peer("msul1")
-        found = doctor(site, "--web-port", str(web.port), "--limit", "3", web=True)
+        found = doctor(site, "--web-port", str(web.port), "--limit", limit, web=True)
     finally:
         web.close()
     assert found.verdict("web") == verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from lonc.cli.ctl import main
+from lonc.cli.ctl import config, main
+from lonc.cli.ctl.output import Output
 from lonc.config import SETTINGS, load_config, load_with_origins, masked
 from lonc.errors import ConfigError
 
@@ -72,8 +74,8 @@ def test_the_line_that_counts_and_those_it_wins_over_are_known(tmp_path: Path) -
     first, second = tmp_path / "loncapa_apache.conf", tmp_path / "loncapa.conf"
     first.write_text("PerlSetVar lonHostID own1\nPerlSetVar londPort 1\nPerlSetVar londPort 2\n")
     second.write_text("# mine\nPerlSetVar londPort 3\n")
-    config, given_by_name = load_with_origins(str(tmp_path))
-    assert config.port == 3
+    loaded, given_by_name = load_with_origins(str(tmp_path))
+    assert loaded.port == 3
     at = given_by_name["londPort"]
     assert (at.value, at.path, at.line) == (3, str(second), 2)
     assert at.earlier == ((str(first), 2), (str(first), 3))
@@ -155,3 +157,25 @@ def test_warnings_stand_below_the_table(tmp_path: Path) -> None:
     assert code == 0
     assert "warning: " in out.splitlines()[-1]
     assert "has no effect" in out.splitlines()[-1]
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody reads on a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_a_narrow_terminal_gets_lines_in_place_of_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "loncapa.conf").write_text(OWN + "PerlSetVar loncGrace 3\n")
+    out = Terminal()
+    options = argparse.Namespace(conf_dir=str(tmp_path), names=["loncGrace"], origin=True, changed=False)
+    assert config.run(options, Output(stream=out)) == 0
+    lines = ["loncGrace = 3 s", "(default 2, 0 to 60)", "loncapa.conf:2"]
+    told = out.getvalue().splitlines()
+    assert len(told) == 3
+    assert all(expected in line for expected, line in zip(lines, told, strict=True)), told
