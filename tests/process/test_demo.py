@@ -143,6 +143,9 @@ def test_stay_keeps_the_network_until_ctrl_c(tmp_path: Path, shows: list[Show]) 
     assert one_liner is not None
     said = subprocess.run(["python3", "-c", one_liner[1]], capture_output=True, timeout=20, check=True)
     assert said.stdout == b"oak1\n"
+    elm = int((show.root() / "elm1" / "daemons" / "logs" / "lond.pid").read_text())
+    procs.send(elm, signal.SIGKILL)
+    show.wait_for("elm1 is gone")
     show.process.send_signal(signal.SIGINT)
     assert show.ended() == 0, show.text()
     assert left_of(show, family) == []

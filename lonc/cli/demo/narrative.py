@@ -231,10 +231,11 @@ def _restart(network: Network, screen: Screen) -> None:
 def _stop(network: Network, screen: Screen) -> None:
     screen.heading("The end: TERM to the parents")
     network.new_log()
+    running = [server for server in network.servers.values() if server.serves()]  # with --stay one may be killed
     seconds = network.stop("lonc")
     screen.log(network.new_log("Closing", "Shutting down"))
     screen.done(f"every process of lonc is gone after {seconds:.1f} s")
     screen.done(f"and those of lond after another {network.stop('lond'):.1f} s")
-    left = [path for server in network.servers.values() for path in server.logs.glob("*.pid")]
+    left = [path for server in running for path in server.logs.glob("*.pid")]
     left += [Path(network.socket(peer)) for peer in network.servers if Path(network.socket(peer)).exists()]
     _must(not left, screen, "pid files and sockets are removed")
