@@ -15,6 +15,7 @@ import termios
 import time
 import tty
 from collections.abc import Iterator
+from types import FrameType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -124,17 +125,28 @@ def _raw_keys() -> Iterator[int]:
     stdin = sys.stdin.fileno()
     before = termios.tcgetattr(stdin)
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    old_handler = signal.signal(signal.SIGWINCH, lambda _signum, _frame: None)
+    handlers = {signal.SIGWINCH: _note, signal.SIGTERM: _stop, signal.SIGHUP: _stop}
+    before_us = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
     old_wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         tty.setcbreak(stdin)
         yield reader
     finally:
         signal.set_wakeup_fd(old_wakeup)
-        signal.signal(signal.SIGWINCH, old_handler)
+        for signum, handler in before_us.items():
+            signal.signal(signum, handler)
         termios.tcsetattr(stdin, termios.TCSADRAIN, before)
         os.close(reader)
         os.close(writer)
+
+
+def _note(_signum: int, _frame: FrameType | None) -> None:
+    """Do nothing: that the signal came is told by the wakeup descriptor."""
+
+
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    """End as INT does, so that the terminal is given back."""
+    raise KeyboardInterrupt
 
 
 def _keys(wakeups: int, timeout_s: float) -> list[str]:
