@@ -20,7 +20,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lonc.delayed.lock import FlushLock
 from lonc.delayed.moving import facts_of
@@ -108,9 +108,10 @@ def claimed(files: Files, directory: str, peer: str, owner: Owner) -> Iterator[C
             raise OSError(errno.EACCES, answer.detail)
         yield Claim(files, lock, answer.possibly_double)
     finally:
-        lock.close()
-        files.unlink(path)
-        files.close(fd)
+        # What fails here changes nothing of what was done; a file that stays is not locked, and so means nothing.
+        for give_back in (lock.close, lambda: files.unlink(path), lambda: files.close(fd)):
+            with suppress(OSError):
+                give_back()
 
 
 def _take(files: Files, path: str) -> int:
