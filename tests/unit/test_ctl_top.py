@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lonc.cli.ctl import topscreen
 from lonc.cli.ctl.rates import (
     GROUPS,
     Counts,
@@ -29,7 +28,8 @@ from lonc.cli.ctl.rates import (
     sum_of,
 )
 from lonc.cli.ctl.snapshot import Life, Snapshot, take
-from lonc.cli.ctl.top import COLUMNS, Looks, head_line, ordered
+from lonc.cli.ctl.top import screen as topscreen
+from lonc.cli.ctl.top.table import COLUMNS, Looks, head_line, ordered
 from lonc.config import Config, load_config
 from lonc.system.scoreboard import LATENCY_BUCKETS, latency_bucket
 from tests.process.made_network import KINDS, MadeNetwork

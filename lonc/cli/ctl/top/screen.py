@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lonc.cli.ctl.rates import Row
-from lonc.cli.ctl.top import COLUMNS, Looks, head_line, ordered
+from lonc.cli.ctl.top.table import COLUMNS, Looks, head_line, ordered
 from lonc.system.shown import printable
 
 COLOURS = {
