@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lonc.delayed import DelayedQueue, Message
 from lonc.delayed.claim import claim_path, claimed, is_claimed
@@ -287,3 +290,25 @@ def test_a_file_that_was_replaced_meanwhile_is_not_moved(desk: Desk) -> None:
     (desk.path / name).unlink()
     with pytest.raises(OperatingError, match="not there"):
         desk.operator().hold(one)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    word=st.sampled_from([b"put", b"auth", b"encrypt:passwd", b"e"]),
+    secret=st.from_regex(rb"[A-Z]{6,12}", fullmatch=True), place=st.sampled_from(PLACES),
+)  # fmt: skip
+def test_nothing_of_a_message_is_shown_but_its_word(desk: Desk, word: bytes, secret: bytes, place: str) -> None:
+    """Also not through the name that the originals give it: the first characters of the command."""
+    line = word + b":m:" + secret + b":" + secret
+    name = f"{desk.past}.1.7.{re.sub(rb'[^A-Za-z0-9_]', b'', line)[:16].decode()}.p1"
+    (desk.path / place).mkdir(exist_ok=True)
+    path = desk.put(os.path.join(place, name), line + b"\n")
+    (one,) = desk.all()
+    (shown,) = ids_of([one]).values()
+    told = [shown, one.label, one.masked, one.short, word_of(FILES, str(desk.path), one)]
+    try:
+        which(desk.all(), "other")
+    except NotFoundError as error:
+        told.append(str(error))
+    path.unlink()
+    assert not [text for text in told if secret.decode()[:3] in text]

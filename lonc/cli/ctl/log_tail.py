@@ -17,16 +17,13 @@ class LogTail:
     def __init__(self, path: str) -> None:
         self._path = path
         self._files = SystemFiles()
+        self._fd = -1  # of the file that had the name last; it may be rotated away before its last line is read
         self._which = (0, 0)
         self._at = 0
         self._rest = b""
         self._lines: list[tuple[int, str, str]] = []
-        try:
-            fd, facts = open_with_facts(self._files, path, os.O_RDONLY)
-        except OSError:
-            return
-        self._files.close(fd)
-        self._which, self._at = (facts.st_dev, facts.st_ino), facts.st_size
+        if self._follow():
+            self._at = self._files.fstat(self._fd).st_size
 
     def said(self, who: str, *texts: str, pid: int = 0) -> str:
         """Return the first message since the beginning that holds one of the texts; "" while there is none.
@@ -39,22 +36,38 @@ class LogTail:
                 return message
         return ""
 
-    def _read(self) -> None:
+    def _follow(self) -> bool:
+        """Open what has the name now, unless it is open; return whether that is another file."""
         try:
             fd, facts = open_with_facts(self._files, self._path, os.O_RDONLY)
         except OSError:
+            return False
+        which = (facts.st_dev, facts.st_ino)
+        if which == self._which:
+            self._files.close(fd)
+            return False
+        if self._fd >= 0:
+            self._files.close(self._fd)
+        self._fd, self._which, self._at, self._rest = fd, which, 0, b""
+        return True
+
+    def _read(self) -> None:
+        self._take()
+        if self._follow():
+            self._take()
+
+    def _take(self) -> None:
+        """Take what has been added to the open file; one that was cut is read from its beginning."""
+        if self._fd < 0:
             return
         try:
-            which = (facts.st_dev, facts.st_ino)
-            if which != self._which or facts.st_size < self._at:
-                self._which, self._at, self._rest = which, 0, b""
-            while data := self._files.pread(fd, 1 << 16, self._at):
+            if self._files.fstat(self._fd).st_size < self._at:
+                self._at, self._rest = 0, b""
+            while data := self._files.pread(self._fd, 1 << 16, self._at):
                 self._at += len(data)
                 self._rest += data
         except OSError:
             return
-        finally:
-            self._files.close(fd)
         *lines, self._rest = self._rest.split(b"\n")
         for line in lines:
             found = _LINE.fullmatch(line.decode("utf-8", "replace"))
