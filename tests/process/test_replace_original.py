@@ -135,7 +135,7 @@ def server(make_site: MakeSite) -> Server:
 
 def put_in_place(server: Server) -> None:
     """Carry out README's recipe up to the starter."""
-    wanted = (f"{TREE}/bin/lonc", "kill -INT", "mv ", "install ")
+    wanted = (f"{TREE}/bin/lonc -t", "kill -INT", "mv ", "install ")
     for command in server.recipe("In place of the Perl daemon", *wanted):
         server.do(command)
         if command.startswith("kill"):
@@ -184,6 +184,7 @@ def _looks_as_the_readme_says(server: Server) -> None:
     log = site.log_text()
     assert "Done starting initial servers" in log
     assert all(f"{entry.id} online" in log for entry in site.entries)
+    assert "nothing is wrong" in server.do(f"{TREE}/bin/loncctl status")
 
 
 def _back_to_the_original(server: Server) -> None:
