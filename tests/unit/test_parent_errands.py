@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 
 from lonc.errors import ExitCode
+from lonc.parent.compare import kin
 from lonc.parent.errands import RECALL_S, Errands
 from lonc.parent.house import House
-from lonc.parent.compare import kin
 from lonc.peers import ChildExited, Input, Knocked, Peers, Replaced, Rules, Spawned
 from lonc.system.files import SystemFiles
 
