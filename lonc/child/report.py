@@ -139,7 +139,8 @@ class Report:
             child.warn(f"{child.config.wanted_path} cannot be read: {error.strerror}")
             return
         self.loud.wish(wishes)
-        if (PAUSED in wishes) != self.paused:
-            self.paused = PAUSED in wishes
+        paused = wishes.get(PAUSED, 0) is None  # a pause has no end of its own
+        if paused != self.paused:
+            self.paused = paused
             child.log.write(f"{'Paused' if self.paused else 'Resumed'} by lonc.wanted", Severity.NONE)
             child.pause() if self.paused else child.resume()

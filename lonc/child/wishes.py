@@ -1,7 +1,8 @@
-"""The operator's lasting wishes for one peer: lines `<peer> TAB paused | debug | trace [TAB until]` (files.md 7).
+"""The operator's lasting wishes for one peer: lines `<peer> TAB paused`, `<peer> TAB debug | trace [TAB until]`.
 
 `until` is a unix time: a wish whose time is over is none. It makes `debug` and `trace` end when they should,
 whatever becomes of the child in between; without it they last for loncDebugFor from when a child reads them.
+Source: files.md 7; `until` is ours.
 """
 
 from __future__ import annotations
