@@ -8,19 +8,17 @@ A document holds `<!-- drawing: NAME -->`, then a block that this module writes,
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from lonc import peers
+from lonc.cli.renewing import check_or_renew, stale_documents
 from lonc.wire.drawing import state_diagram
 from lonc.wire.server import SERVER_TRANSITIONS, ServerState
 from lonc.wire.states import TRANSITIONS, LinkState
 
-DOCUMENTS: Final = Path(__file__).resolve().parents[2] / "doc"
 REFRESH: Final = "python -m lonc.cli.drawings --write"
 DRAWINGS: Final[dict[str, Callable[[], str]]] = {
     "link": lambda: state_diagram(TRANSITIONS, LinkState.DOWN),
@@ -47,19 +45,7 @@ def drawings_in(text: str) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Check or renew all documents; return 0 when they are (now) up to date."""
-    parser = argparse.ArgumentParser(prog="python -m lonc.cli.drawings", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="renew what is out of date")
-    options = parser.parse_args(argv)
-    stale = 0
-    for path in sorted(DOCUMENTS.glob("*.md")):
-        text = path.read_text("utf-8")
-        if renewed(text) == text:
-            continue
-        stale += 1
-        if options.write:
-            path.write_text(renewed(text), "utf-8")
-        print(f"{path.name}: {'renewed' if options.write else f'out of date; {REFRESH}'}")
-    return 0 if options.write or not stale else 1
+    return check_or_renew(REFRESH, __doc__, stale_documents(renewed), argv)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ of etc/bash-completion is written as a whole; out of date is one whose words are
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,9 +18,9 @@ from typing import Final
 from lonc.catalogue import messages, sections, words
 from lonc.cli import completion, roff
 from lonc.cli.ctl import main as ctl
+from lonc.cli.renewing import TREE, check_or_renew
 from lonc.config.settings import ORIGINAL, OURS, SERVER, Setting
 
-TREE: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = TREE / "doc" / "man"
 COMPLETIONS: Final = TREE / "etc" / "bash-completion"
 REFRESH: Final = "python -m lonc.cli.manual --write"
@@ -197,15 +196,7 @@ def stale() -> dict[Path, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Check or renew all files; return 0 when they are (now) up to date."""
-    parser = argparse.ArgumentParser(prog="python -m lonc.cli.manual", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="renew what is out of date")
-    options = parser.parse_args(argv)
-    found = stale()
-    for path, text in found.items():
-        if options.write:
-            path.write_text(text, "utf-8")
-        print(f"{path.relative_to(TREE)}: {'renewed' if options.write else f'out of date; {REFRESH}'}")
-    return 0 if options.write or not found else 1
+    return check_or_renew(REFRESH, __doc__, stale(), argv)
 
 
 if __name__ == "__main__":

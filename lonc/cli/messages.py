@@ -8,15 +8,13 @@ A document holds `<!-- messages: SECTION -->`, a table that this module writes, 
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
-from pathlib import Path
 from typing import Final
 
 from lonc.catalogue import messages, sections
+from lonc.cli.renewing import check_or_renew, stale_documents
 
-DOCUMENTS: Final = Path(__file__).resolve().parents[2] / "doc"
 REFRESH: Final = "python -m lonc.cli.messages --write"
 _PLACE = re.compile(r"<!-- messages: (?P<name>\w+) -->\n.*?<!-- end of messages -->\n", re.DOTALL)
 
@@ -46,19 +44,7 @@ def renewed(text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Check or renew all documents; return 0 when they are (now) up to date."""
-    parser = argparse.ArgumentParser(prog="python -m lonc.cli.messages", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="renew what is out of date")
-    options = parser.parse_args(argv)
-    stale = 0
-    for path in sorted(DOCUMENTS.glob("*.md")):
-        text = path.read_text("utf-8")
-        if renewed(text) == text:
-            continue
-        stale += 1
-        if options.write:
-            path.write_text(renewed(text), "utf-8")
-        print(f"{path.name}: {'renewed' if options.write else f'out of date; {REFRESH}'}")
-    return 0 if options.write or not stale else 1
+    return check_or_renew(REFRESH, __doc__, stale_documents(renewed), argv)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from lonc.catalogue import find, messages, sections, words
 from lonc.catalogue.messages import own_id
 from lonc.cli import messages as tables
+from lonc.cli import renewing
 from lonc.system.clock import SystemClock
 from lonc.system.files import SystemFiles
 from lonc.system.logs import Log, Severity
@@ -151,7 +152,7 @@ def test_stale_tables_are_found_and_renewed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.md").write_text("<!-- messages: demand -->\nold\n<!-- end of messages -->\n")
-    monkeypatch.setattr(tables, "DOCUMENTS", tmp_path)
+    monkeypatch.setattr(renewing, "DOCUMENTS", tmp_path)
     assert tables.main([]) == 1
     assert tables.REFRESH in capsys.readouterr().out
     assert tables.main(["--write"]) == 0

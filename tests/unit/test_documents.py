@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lonc.cli import drawings
+from lonc.cli import drawings, renewing
 from lonc.config import SETTINGS
 from lonc.errors import ExitCode
 from lonc.peers import State
@@ -37,7 +37,7 @@ def test_a_stale_drawing_is_found_and_renewed(
 ) -> None:
     stale = "before\n<!-- drawing: link -->\nold\n<!-- end of drawing -->\nbehind\n"
     (tmp_path / "some.md").write_text(stale)
-    monkeypatch.setattr(drawings, "DOCUMENTS", tmp_path)
+    monkeypatch.setattr(renewing, "DOCUMENTS", tmp_path)
     assert drawings.main([]) == 1
     assert drawings.REFRESH in capsys.readouterr().out
     assert drawings.main(["--write"]) == 0
