@@ -9,6 +9,7 @@ of etc/bash-completion is written as a whole; out of date is one whose words are
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator

@@ -7,10 +7,10 @@ import json
 import jsonschema
 import pytest
 
-from lonc.cli import manual
+from lonc.cli import manual, renewing
 from lonc.cli.ctl import main
 
-SCHEMA = json.loads((manual.TREE / "doc" / "schema" / "completion.json").read_text("utf-8"))
+SCHEMA = json.loads((renewing.TREE / "doc" / "schema" / "completion.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("command", ["loncctl", "lonc", "lond"])
