@@ -44,6 +44,8 @@ class Terminal:
             env={**env, "TERM": "xterm-256color"},
         )  # fmt: skip
         self.seen = ""
+        self._poll = select.poll()
+        self._poll.register(self.main, select.POLLIN)
 
     def __enter__(self) -> Terminal:
         """Return it."""
@@ -63,7 +65,7 @@ class Terminal:
         while not look(self.seen):
             assert time.monotonic() < deadline, f"{what}: {self.seen[-3000:]!r}"
             self._network.turn_all()
-            if select.select([self.main], [], [], 0.05)[0]:
+            if self._poll.poll(50):
                 self.seen += os.read(self.main, 65536).decode("utf-8", "replace")
 
     def send(self, keys: str) -> None:

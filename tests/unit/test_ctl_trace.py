@@ -77,6 +77,41 @@ def test_delayed_messages_and_what_was_asked_before_are_told_as_well() -> None:
     assert [(one.line.strip(), one.delayed) for one in told] == [(b"before", False), (b"put:x", True)]
 
 
+def test_who_hangs_up_while_waiting_is_told_of_nowhere() -> None:
+    stage = Stage(ready=False)
+    stage.says("early", b"before\n")
+    told = traced(stage)
+    stage.says("gone", b"two\n")
+    stage.relay.client_gone(stage.clients["gone"])
+    stage.ready()
+    stage.relay.pump(stage.now)
+    assert stage.sent() == b"before\n"
+    assert stage.link(b"ok\n")
+    assert [one.line for one in told] == [b"before"]
+    assert stage.relay.__dict__["notes"] == {}
+
+
+def test_what_was_asked_before_and_never_left_is_told_of_nowhere() -> None:
+    stage = Stage(ready=False)
+    stage.says("a", b"before\n")
+    told = traced(stage)
+    stage.later(3.0)
+    assert stage.hears("a") == b"con_lost\n"
+    assert told == []
+
+
+def test_the_order_to_close_is_no_request_and_a_second_beginning_changes_nothing() -> None:
+    stage = Stage()
+    told = traced(stage)
+    begin(stage.relay, pytest.fail, lambda _client: Who(0, 0), stage.now)
+    stage.says("a", b"one\n")
+    stage.says("b", b"close_connection_exit\n")
+    assert stage.close_asked()
+    assert stage.sent() == b"one\n"
+    assert stage.link(b"ok\n")
+    assert [one.line for one in told] == [b"one"]
+
+
 def test_when_off_nothing_of_it_is_left() -> None:
     stage = Stage()
     told = traced(stage)

@@ -152,7 +152,10 @@ def _stop(_signum: int, _frame: FrameType | None) -> None:
 def _keys(wakeups: int, timeout_s: float) -> list[str]:
     """Return the keys that came within the time, as soon as there is one; none: the time is over, or a signal."""
     stdin = sys.stdin.fileno()
-    ready, _, _ = select.select([stdin, wakeups], [], [], timeout_s)
+    poll = select.poll()  # not select(): it takes no descriptor above 1,023
+    for fd in (stdin, wakeups):
+        poll.register(fd, select.POLLIN)
+    ready = [fd for fd, _mask in poll.poll(max(timeout_s, 0.0) * 1000)]
     if wakeups in ready:
         os.read(wakeups, 4096)
     if stdin not in ready:
