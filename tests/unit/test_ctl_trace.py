@@ -103,13 +103,15 @@ def test_what_was_asked_before_and_never_left_is_told_of_nowhere() -> None:
 def test_the_order_to_close_is_no_request_and_a_second_beginning_changes_nothing() -> None:
     stage = Stage()
     told = traced(stage)
-    begin(stage.relay, pytest.fail, lambda _client: Who(0, 0), stage.now)
+    again: list[Traced] = []
+    begin(stage.relay, again.append, lambda _client: Who(0, 0), stage.now)
     stage.says("a", b"one\n")
     stage.says("b", b"close_connection_exit\n")
     assert stage.close_asked()
     assert stage.sent() == b"one\n"
     assert stage.link(b"ok\n")
     assert [one.line for one in told] == [b"one"]
+    assert again == []
 
 
 def test_when_off_nothing_of_it_is_left() -> None:
