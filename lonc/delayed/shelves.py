@@ -31,6 +31,7 @@ from lonc.wire.words import command_word
 
 HEAD_BYTES = 64  # of a file: enough for the command's word
 COMPANION_BYTES = 4096
+_BEGINNING = re.compile(r"\A([0-9]+\.[0-9]+\.[0-9]+)\.[^./]*")
 _STANDARD = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]+)\.([^./]*)\.(.+)", re.DOTALL)
 _NUMBERED = re.compile(r"-[0-9]{1,6}\Z")  # behind a name that was taken (files.md 8)
 
@@ -179,8 +180,13 @@ def which(found: Iterable[Found], said: str) -> Found:
         if fits:
             names = ", ".join(one.label for one in fits[:5])
             more = f" and {len(fits) - 5} more" if len(fits) > 5 else ""
-            raise NotFoundError(f"{printable(said, 200)} is not one message: {names}{more}")
-    raise NotFoundError(f"there is no message {printable(said, 200)}")
+            raise NotFoundError(f"{_as_shown(said)} is not one message: {names}{more}")
+    raise NotFoundError(f"there is no message {_as_shown(said)}")
+
+
+def _as_shown(said: str) -> str:
+    """Return what somebody called a message, with a star where a name holds request text: a script may log it."""
+    return printable(_BEGINNING.sub(r"\1.*", said), 200)
 
 
 def word_of(files: Files, directory: str, one: Found) -> str:
