@@ -42,6 +42,17 @@ def pytest_runtest_makereport(
             report.sections.append((f"site {site.root.name}", site.report()))
 
 
+def end_sites(sites: list[Site]) -> None:
+    """End every site, whatever the end of another one brings; AssertionError: what was wrong with any."""
+    problems = []
+    for site in sites:
+        try:
+            site.cleanup()
+        except AssertionError as error:
+            problems.append(str(error))
+    assert not problems, problems
+
+
 @pytest.fixture
 def make_site(request: pytest.FixtureRequest) -> Iterator[MakeSite]:
     """Return what makes a Site; every site made is ended after the test, whatever happened."""
@@ -53,13 +64,7 @@ def make_site(request: pytest.FixtureRequest) -> Iterator[MakeSite]:
         return site
 
     yield make
-    problems = []
-    for site in sites:
-        try:
-            site.cleanup()
-        except AssertionError as error:
-            problems.append(str(error))
-    assert not problems, problems
+    end_sites(sites)
 
 
 @pytest.fixture

@@ -58,4 +58,4 @@ def tell_abnormal_exit(log: Log, who: str, error: BaseException) -> None:
     log.write(f"{os.getpid()} {who} ABNORMAL EXIT: {kind} at {place}", Severity.CRITICAL)
     stack = "".join(traceback.format_list(frames))
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"lonc: {os.getpid()} {who} ABNORMAL EXIT: {kind}\n{stack}")
+        sys.stderr.write(f"{log.program}: {os.getpid()} {who} ABNORMAL EXIT: {kind}\n{stack}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import SITES
+from tests.conftest import SITES, end_sites
 from tests.process.harness import Site
 from tests.process.lond_site import LondSite, Pair, make_pair
 
@@ -19,13 +19,7 @@ def lond_sites() -> Iterator[list[Site]]:
     """Hold the sites of a test and end them after it."""
     sites: list[Site] = []
     yield sites
-    problems = []
-    for site in sites:
-        try:
-            site.cleanup()
-        except AssertionError as error:
-            problems.append(str(error))
-    assert not problems, problems
+    end_sites(sites)
 
 
 @pytest.fixture

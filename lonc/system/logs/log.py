@@ -51,6 +51,11 @@ class Log:
         self.status = "Starting"
 
     @property
+    def program(self) -> str:
+        """Return whose log it is, by its name: `lond` for `.../lond.log`."""
+        return os.path.basename(self._file.path).partition(".")[0]
+
+    @property
     def who(self) -> str:
         """Who writes, as it stands in the first brackets."""
         return self._who
@@ -113,7 +118,7 @@ class Log:
         assert self._extras is not None
         trouble = self._extras.write(self._who, severity, text)
         if trouble and not self._json_trouble:
-            tell(self._files, self._stderr_fd, f"log cannot be written: {trouble}")
+            tell(self._files, self._stderr_fd, f"log cannot be written: {trouble}", self.program)
         self._json_trouble = trouble
 
     def warn_again(self, text: str) -> None:
@@ -134,7 +139,7 @@ class Log:
         now = self._clock.monotonic()
         if self._missing == 1 and (self._told_at is None or now - self._told_at >= _TELL_EVERY_S):
             self._told_at = now
-            tell(self._files, self._stderr_fd, self.trouble)
+            tell(self._files, self._stderr_fd, self.trouble, self.program)
 
 
 def daemon_log(config: Config, *, files: Files, clock: Clock, who: str) -> Log:
@@ -157,13 +162,13 @@ def let_go(file: LineFile) -> None:
         return
 
 
-def tell(files: Files, fd: int, text: str) -> None:
-    """Write one line `lonc: text` to stderr if that is possible at once; it may be closed or stuck."""
+def tell(files: Files, fd: int, text: str, program: str = "lonc") -> None:
+    """Write one line `program: text` to stderr if that is possible at once; it may be closed or stuck."""
     try:
         waiting = select.poll()
         waiting.register(fd, select.POLLOUT)
         # Not ready: a pipe that nobody empties. A daemon must not hang in it for the sake of a message.
         if waiting.poll(0) == [(fd, select.POLLOUT)]:
-            files.write(fd, f"lonc: {safe(text)}\n".encode("utf-8", "backslashreplace"))
+            files.write(fd, f"{program}: {safe(text)}\n".encode("utf-8", "backslashreplace"))
     except (OSError, ValueError, OverflowError):  # closed, or -1
         return
