@@ -134,7 +134,6 @@ def test_without_a_log_it_serves(lond: LondSite) -> None:
     lond.signal(signal.SIGUSR1)
     status = lond.status_path
     wait_until(lambda: status.exists() and "log cannot be written" in status.read_text(), 20, "it is told")
-    assert "lond: log cannot be written" in lond.error_text(), "by its own name"
     lond.log_path.rmdir()
     lond.signal(signal.SIGUSR1)
     lond.wait_log("log messages were lost", 20)

@@ -334,3 +334,16 @@ def test_records_have_the_form_that_readers_expect(tmp_path: Path, clock: HandCl
     assert third.split(":")[3] == "raw%0Anewline\\ud800"
     assert stat.S_IMODE((tmp_path / "lonnet.perm.log").stat().st_mode) == 0o640
     assert perm.lost == 0
+
+
+def test_a_lost_log_is_told_by_the_name_of_its_program(tmp_path: Path) -> None:
+    (tmp_path / "lond.log").mkdir()
+    reader, writer = os.pipe()
+    try:
+        log = Log(str(tmp_path / "lond.log"), files=SystemFiles(), clock=HandClock(), who="PARENT", stderr_fd=writer)
+        log.write("Shutting down")
+        assert os.read(reader, 1000).startswith(b"lond: log cannot be written: ")
+        assert log.program == "lond"
+    finally:
+        os.close(reader)
+        os.close(writer)
