@@ -340,7 +340,8 @@ def test_a_lost_log_is_told_by_the_name_of_its_program(tmp_path: Path) -> None:
     (tmp_path / "lond.log").mkdir()
     reader, writer = os.pipe()
     try:
-        log = Log(str(tmp_path / "lond.log"), files=SystemFiles(), clock=HandClock(), who="PARENT", stderr_fd=writer)
+        path = str(tmp_path / "lond.log")
+        log = Log(path, files=SystemFiles(), clock=HandClock(), who="PARENT", stderr_fd=writer)
         log.write("Shutting down")
         assert os.read(reader, 1000).startswith(b"lond: log cannot be written: ")
         assert log.program == "lond"
