@@ -10,6 +10,7 @@ import pytest
 from tests.bench.kit import Kit, KitMissing, build
 from tests.process.harness import Site
 
+pytest_plugins = ["tests.proof.tally"]
 SITES = pytest.StashKey[list[Site]]()
 SERIAL = "timing"  # tests with this mark run when nothing else does (tests/run.py)
 
