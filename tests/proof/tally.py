@@ -40,7 +40,8 @@ TALLY = pytest.StashKey[Tally]()
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Tally:
     """Return this test's counts."""
-    return request.node.stash.setdefault(TALLY, Tally())
+    counts: Tally = request.node.stash.setdefault(TALLY, Tally())
+    return counts
 
 
 @pytest.hookimpl(hookwrapper=True)
