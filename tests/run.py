@@ -26,7 +26,8 @@ PYTHON = sys.executable
 NOTHING_COLLECTED = 5  # pytest's exit status
 WIDTH = 100
 RUNNING = [PYTHON, "-m", "pytest", "--tb=short", "--durations=5", "--durations-min=5"]
-SYSTEM = ["tests/process", "tests/fault"]  # tests with real processes
+# Tests with real processes, and those that try very much.
+SYSTEM = [f"tests/{name}" for name in ("process", "fault", "conformance", "fuzz", "machine", "security")]
 RETRIED = 4  # so many failures of a part may be the machine's
 # Most of these tests wait most of the time: two processors carry four. Each worker gets one after the other.
 SIDE_BY_SIDE = ["-n", "4", "--maxschedchunk", "1"]
@@ -145,6 +146,8 @@ def summary(began: float) -> int:
 def main(arguments: list[str]) -> int:
     """Run the parts named, all of them by default; anything else goes to one run of pytest."""
     os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    # Compiled once: the tests start some ten thousand interpreters, half of whose start would be compiling.
+    subprocess.run([PYTHON, "-m", "compileall", "-q", "lonc", "tests"], cwd=TREE, check=False)
     if any(argument not in PARTS for argument in arguments):
         places = [] if any(Path(TREE, one.partition("::")[0]).exists() for one in arguments) else ["tests"]
         return subprocess.run([*RUNNING, *places, *arguments], cwd=TREE, check=False).returncode
