@@ -14,9 +14,12 @@ through the control socket, one JSON object a line, and hold for the open connec
     {"end": "rst"}        end every connection with a reset ("close": in order)
     {"kill_ms": N}        about every N ms cut one connection, drawn by lot, anywhere in what it carries next, one
                           way or the other, by a reset or in order (0: no more)
+    {"up": {...}}         what is done to the bytes from the client, {"down": {...}} to it: see way.py
+    {"buffers": N}        kernel buffers of N bytes (the least it allows) for the connections to come
+    {"seed": N}           begin anew with what is drawn by lot
     {"stats": true}       pid, open, accepted, killed, used (connections that carried USED_BYTES), bytes
 
-An end of file is passed on only when what stood before it is through.
+An end of file is passed on only when what stood before it is through. Chance is that of `--seed`.
 """
 
 from __future__ import annotations
@@ -38,27 +41,13 @@ from collections.abc import Callable
 
 from tests.fakes.control import answer_orders
 from tests.fakes.cut import set_deaf
+from tests.fakes.way import Cut, Spoiling, Way
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 RECV_BYTES = 65536
 HELD_BYTES = 1 << 20  # of one direction; beyond it the sender waits
 USED_BYTES = 4096  # upwards; the opening dialogue is a tenth of it
 PR_SET_PDEATHSIG = 1
-
-
-class Way:
-    """One direction of one connection: what was read from `source` goes to `target`."""
-
-    def __init__(self, source: socket.socket, target: socket.socket, name: str) -> None:
-        self.source = source
-        self.target = target
-        self.name = name  # "up" from the client, "down" to it
-        self.held = bytearray()
-        self.ended = False  # the source has sent its end of file
-        self.told = False  # and the target knows
-        self.next_at = 0.0  # not before this time may the next write be
-        self.carried = 0
-        self.doomed = False  # what comes next is cut anywhere, and the connection with it
 
 
 class Proxy:
@@ -74,6 +63,9 @@ class Proxy:
         self.kill_at = 0.0
         self.accepted = self.killed = self.used = 0
         self.bytes = {"up": 0, "down": 0}
+        self.buffers = 0
+        self.chance = random.Random(options.seed)
+        self.spoiling = {"up": Spoiling(), "down": Spoiling()}
         self.pairs: list[tuple[Way, Way]] = []
         self.timers: list[tuple[float, int]] = []
         self.order = itertools.count()
@@ -91,9 +83,13 @@ class Proxy:
 
     def _accept(self) -> None:
         near, _address = self.listener.accept()
+        far = socket.socket()
+        self._shrink(far)
         try:
-            far = socket.create_connection(self.to, 5)  # on the same machine: at once or refused
+            far.settimeout(5)
+            far.connect(self.to)  # on the same machine: at once or refused
         except OSError:
+            far.close()
             self._end(near, "rst")
             return
         self.accepted += 1
@@ -104,12 +100,21 @@ class Proxy:
         self.pairs.append((up, down))
         self._watch(up, down)
 
+    def _shrink(self, sock: socket.socket) -> None:
+        """Give a socket, and those that it accepts, the wanted buffers."""
+        if self.buffers:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffers)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffers)
+
     def _watch(self, up: Way, down: Way) -> None:
         """Wait for what either socket of a pair can do next."""
         now = time.monotonic()
+        for way in (up, down):
+            if due_at := way.take_due(now):
+                heapq.heappush(self.timers, (due_at, next(self.order)))
         for reading, writing in ((up, down), (down, up)):
             sock = reading.source
-            wants_read = not reading.ended and not self.block and len(reading.held) < HELD_BYTES
+            wants_read = not reading.ended and not self.block and reading.waiting() < HELD_BYTES
             wants_write = bool(writing.held) and writing.next_at <= now
             if writing.held and not wants_write:
                 heapq.heappush(self.timers, (writing.next_at, next(self.order)))
@@ -136,9 +141,9 @@ class Proxy:
                 self._pass_end(writing)
             except BlockingIOError:
                 pass
-            except ConnectionAbortedError:
+            except Cut as how:
                 self.killed += 1
-                self._drop(up, down, random.choice(("rst", "close")))
+                self._drop(up, down, str(how))
                 return
             except OSError:
                 self._drop(up, down, "rst")
@@ -157,21 +162,21 @@ class Proxy:
         used, way.carried = way.carried > USED_BYTES, way.carried + len(data)
         self.used += way.name == "up" and way.carried > USED_BYTES and not used
         if way.doomed and data:
-            way.target.send(way.held + data[: random.randrange(len(data))])
-            raise ConnectionAbortedError
+            way.target.send(way.held + data[: self.chance.randrange(len(data))])
+            raise Cut(self.chance.choice(("rst", "close")))
         if 0 <= self.flip < len(data):
             data[self.flip] ^= 1
         self.flip = max(-1, self.flip - len(data))
         if not self.swallow:
-            way.held += data
+            way.add(bytes(data), self.spoiling[way.name], self.chance, time.monotonic())
 
     def _write(self, way: Way) -> None:
-        sent = way.target.send(way.held[: self.slice] if self.slice else way.held)
+        sent = way.target.send(way.portion(self.spoiling[way.name], self.slice, self.chance))
         del way.held[:sent]
         way.next_at = time.monotonic() + self.pause_ms / 1000
 
     def _pass_end(self, way: Way) -> None:
-        if way.ended and not way.held and not way.told and not self.swallow:
+        if way.ended and not way.waiting() and not way.told and not self.swallow:
             way.told = True
             way.target.shutdown(socket.SHUT_WR)
 
@@ -184,10 +189,10 @@ class Proxy:
 
     def _kill(self) -> None:
         """Doom one connection, and say when the next one is due."""
-        self.kill_at = time.monotonic() + random.uniform(0, self.kill_ms / 500)
+        self.kill_at = time.monotonic() + self.chance.uniform(0, self.kill_ms / 500)
         left = [pair for pair in self.pairs if not (pair[0].doomed or pair[1].doomed)]
         if left:
-            random.choice(random.choice(left)).doomed = True
+            self.chance.choice(self.chance.choice(left)).doomed = True
 
     @staticmethod
     def _end(sock: socket.socket, how: str) -> None:
@@ -198,13 +203,21 @@ class Proxy:
 
     def _obey(self, orders: dict[str, object]) -> dict[str, object]:
         """Carry out one line of orders and return the answer."""
-        known = {"slice", "pause_ms", "swallow", "block", "flip", "kill_ms"}
-        if set(orders) - known - {"end", "stats", "deaf"}:
-            return {"error": f"unknown order, known: {' '.join(sorted(known))} deaf end stats"}
+        known = {"slice", "pause_ms", "swallow", "block", "flip", "kill_ms", "buffers"}
+        others = {"deaf", "down", "end", "seed", "stats", "up"}
+        if set(orders) - known - others:
+            return {"error": f"unknown order, known: {' '.join(sorted(known | others))}"}
+        try:
+            self._spoil({name: orders[name] for name in ("up", "down") if name in orders})
+        except ValueError as error:
+            return {"error": f"unknown order: {error}"}
         for up, _down in self.pairs if "deaf" in orders else []:
             set_deaf(up.source, bool(orders["deaf"]))
         for name in known & set(orders):
             setattr(self, name, orders[name])
+        self._shrink(self.listener)
+        if "seed" in orders:
+            self.chance.seed(str(orders["seed"]))
         for up, down in list(self.pairs):
             if "end" in orders:
                 self._drop(up, down, str(orders["end"]))
@@ -212,6 +225,13 @@ class Proxy:
                 self._watch(up, down)
         counts = {"accepted": self.accepted, "killed": self.killed, "used": self.used}
         return {"pid": os.getpid(), "open": len(self.pairs), **counts, **self.bytes}
+
+    def _spoil(self, wanted: dict[str, object]) -> None:
+        """Have each named direction spoilt in this way and in no other; counts of bytes begin anew."""
+        found = {name: Spoiling.of(dict(orders)) for name, orders in wanted.items()}  # type: ignore[call-overload]  # JSON
+        self.spoiling |= found
+        for way in itertools.chain.from_iterable(self.pairs):
+            way.since = 0 if way.name in found else way.since
 
     def run(self) -> None:
         """Pass on until a signal ends the process."""
@@ -238,6 +258,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--to", required=True, metavar="ADDRESS:PORT")
     parser.add_argument("--control")
+    parser.add_argument("--seed", type=int, default=None, help="of all that is drawn by lot")
     parser.add_argument("--with-parent", action="store_true", help="end when the starting process ends")
     options = parser.parse_args()
     if options.with_parent:

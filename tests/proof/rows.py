@@ -1,6 +1,6 @@
 """Owns the table of the fault matrix: for each row the tests that automate it, and the sizes of long runs.
 
-A test is named by its file (all of it) or by `file::function`; the first names those that meet the row's words most
+A test is named by its file (all of it) or by `file::function`; the first named meet the words of the row most
 directly. `sizes` are environment variables for the proof, which tries more than a daily run does.
 """
 
