@@ -105,17 +105,27 @@ def types() -> None:
     run("types", [PYTHON, "-m", "mypy"])
 
 
+def of_pure_modules() -> list[str]:
+    """Return the unit tests of the pure modules: named after a file or a directory of theirs, and one more."""
+    names = {word for path in pure_files(TREE) for word in Path(path).with_suffix("").parts}
+    found = sorted((TREE / "tests" / "unit").glob("test_*.py"))
+    named = [str(path.relative_to(TREE)) for path in found if path.stem.split("_")[1] in names]
+    return [*named, "tests/unit/test_ctl_trace.py"]  # of relay/traced.py
+
+
 def unit() -> None:
-    """Run the unit tests and the rules of the house; every branch of a pure module must be reached."""
+    """Run the unit tests and the rules of the house; those of a pure module must reach each of its branches."""
     coverage = [PYTHON, "-m", "coverage"]
     include = "--include=" + ",".join(pure_files(TREE))
+    watched = of_pure_modules()
     pytest(
-        "unit",
-        "tests/unit",
-        "tests/test_architecture.py",
+        "unit, pure modules",
+        *watched,
         before=("-m", "coverage", "run", "--source=" + ",".join(PURE)),
         after=([*coverage, "report", include, "--skip-covered", "--fail-under=100"],),
     )
+    others = [f"--ignore={path}" for path in watched]
+    pytest("unit, all others", "tests/unit", "tests/test_architecture.py", *others, *SIDE_BY_SIDE[:2])
 
 
 def process() -> None:

@@ -68,12 +68,14 @@ def make_odd(kind: str, path: str, foreign: Path) -> None:
             put(path, "")
         case "binary":
             put(path, bytes(range(256)))
+        case "own pid and more":
+            put(path, f"{os.getpid()} x\n")
         case _:
             put(path, kind)
 
 
 ODD = ["fifo", "directory", "symlink", "dangling", "huge", "empty", "binary", "-1\n", "0\n", "1\n", "junk",
-       "99999999999999999999\n", "2147483647\n", "4294967297\n", f"{os.getpid()} x\n"]  # fmt: skip
+       "99999999999999999999\n", "2147483647\n", "4294967297\n", "own pid and more"]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ODD)
