@@ -104,6 +104,8 @@ class TracedRelay(Relay):
     def replies(self, lane: Lane, lines: list[Line | None], now: float) -> bool:
         """Note who is answered, then hand the replies on."""
         self.traced_now = now
+        if len(lines) > len(lane.in_flight):  # nobody gets any of them: the link goes
+            return super().replies(lane, lines, now)
         for (client, asked, number, request), reply in zip(lane.in_flight, lines, strict=False):
             note = self.notes.pop((client, number), None)
             delayed = client is self.delayed_client

@@ -82,9 +82,15 @@ class Stage:
         return self.relay.replies(lane, lines, self.now) if lines else True
 
     def hears(self, name: str) -> bytes:
-        box = self.clients[name].box
-        data = b"".join(box.batch())
-        box.took(len(data))
+        """Take what a client is owed, at the end of a turn: only who is listed for it is looked at, once."""
+        client, dirty = self.clients[name], self.relay.dirty
+        data = b"".join(client.box.batch())
+        client.box.took(len(data))
+        assert dirty.count(client) == int(client.dirty)
+        assert client.dirty or not data, "it would hear this in another turn"
+        if client.dirty:
+            dirty.remove(client)
+            client.dirty = False
         return data
 
     def close_asked(self) -> bool:
