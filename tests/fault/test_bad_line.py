@@ -110,6 +110,8 @@ def test_each_request_has_one_line_whatever_the_line_does(make_site: MakeSite, t
             kept[fault] = kept.get(fault, 0) + len(answers) - lost
             recovers(site, proxy, way)
             assert site.child("msul1") == child
-    assert kept["latency"] and kept["slices"]  # all of it, but that a busy machine may be slower than a limit
+    # all of it, but that a busy machine may be slower than a limit
+    assert kept["latency"] > 0
+    assert kept["slices"] > 0
     assert "ABNORMAL EXIT" not in site.log_text()
     assert site.error_text() == ""
