@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lonc.child.resolver import Address, Resolver, numeric
 from lonc.child.tcp import LinkSocketWatch
-from lonc.config import Config, Host
+from lonc.config import Config, Host, via_of
 from lonc.loop import READ, WRITE, Loop
 from lonc.relay import Relay
 from lonc.wire.lines import Line
@@ -55,7 +55,8 @@ class Owner(Protocol):
 class Uplink:
     """One link to the peer.
 
-    lane: its part of the relay. address: numeric, the one in use or tried last; '' before the first.
+    lane: its part of the relay. address: numeric, the one in use or tried last; '' before the first; that of
+    loncVia where the peer stands there.
     deadline: when tick() is due, None while no time limit runs.
     """
 
@@ -77,6 +78,7 @@ class Uplink:
         self._owner = owner
         self._config = config
         self._host = host
+        self._via = via_of(config, host.id)
         self._loop = loop
         self._relay = relay
         self._resolver = resolver
@@ -103,7 +105,8 @@ class Uplink:
 
     def dial(self) -> None:
         """Begin a dial; its end is told by link_ready or link_lost. Only while the link is DOWN."""
-        given = numeric(self._host.address) if self._host.address else None
+        address = self._via.address if self._via else self._host.address
+        given = numeric(address) if address else None
         if given is not None:
             self._try_all([given])
             return
@@ -155,6 +158,8 @@ class Uplink:
 
     def _connect(self, sock: socket.socket) -> int:
         """Begin to connect, from loncSourceAddress where that is of the same family; return the errno, or 0."""
+        if self._via is not None:  # the peer does not see where a tunnel is entered from
+            return sock.connect_ex((self.address, self._via.port))
         source = self._config.source_address
         if source != ANY_ADDRESS and (":" in source) == (":" in self.address):
             try:

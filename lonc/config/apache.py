@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from lonc.config.masking import masked, suspicious
 from lonc.config.model import Config
-from lonc.config.settings import BY_NAME, PATH, SETTINGS, STORE, Setting, Value, show
+from lonc.config.settings import BY_NAME, PATH, SETTINGS, STORE, TUNNELS, VIA, Setting, Value, show
 from lonc.errors import ConfigError, Problem
 
 DEFAULT_CONF_DIR: Final = "/etc/httpd/conf"
@@ -109,6 +109,8 @@ def _read_lines(path: str, data: bytes, given: dict[str, Given], problems: list[
             if name.startswith(("lonc", "lond")):
                 problems.append(Problem(path, number, _unknown(name, word)))
             continue  # another program's setting
+        if setting.kind in (VIA, TUNNELS):
+            word = " ".join(words[2:])  # what is passed over behind other settings would here be a peer in clear
         try:
             before = given.get(name)
             earlier = (*before.earlier, (before.path, before.line)) if before else ()
@@ -188,5 +190,10 @@ def _build(conf_dir: str, sources: list[str], given: dict[str, Given]) -> Config
         sources=tuple(sources),
         given=len(given),
         warnings=tuple(warnings),
+        via_places=tuple(_place(given.get(name)) for name in ("loncVia", "londVia")),
         **fields,  # type: ignore[arg-type]  # built by the table, see above
     )
+
+
+def _place(given: Given | None) -> str:
+    return f"{given.path}:{given.line}" if given and given.value else ""

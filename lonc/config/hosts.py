@@ -16,6 +16,7 @@ from typing import Final
 
 from lonc.config.apache import read_file, shown
 from lonc.config.model import ID_ALLOWED, SOCKET_PATH_LIMIT, Config, Host, HostTable, valid_id
+from lonc.config.via import unfit
 from lonc.errors import ConfigError, Problem
 
 # Every warning is counted by the watchdog and mailed about: a binary file must not make 100,000 of them.
@@ -32,7 +33,8 @@ def load_hosts(config: Config) -> HostTable:
 
     Malformed lines, duplicated ids (the later line wins), socket paths that are too long (that host alone
     is refused) and the absence of our own id become warnings, at most WARNING_LIMIT and one that counts the
-    rest. Raises ConfigError when the file cannot be read or no host in it is usable.
+    rest. Raises ConfigError when the file cannot be read, no host in it is usable, or what loncVia
+    and londVia name is not in it.
     """
     path = config.hosts_path
     try:
@@ -56,6 +58,9 @@ def table_of(config: Config, data: bytes) -> HostTable:
         (refused if excess > 0 else hosts).append(host)
     if not hosts:
         raise ConfigError(_nothing_usable(path, warnings))
+    wrong = unfit(config, found.values(), path)
+    if wrong:
+        raise ConfigError(wrong)
     if config.host_id not in found:
         warnings.insert(0, f"{path}: our own id {config.host_id} is not in the table")
     return HostTable(tuple(hosts), _bounded(path, warnings), tuple(refused), path)

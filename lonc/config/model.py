@@ -85,6 +85,7 @@ class Config:
     pong: bool
     pong_delay_s: float
     source_address: str
+    via: tuple[str, ...]
     pipeline: int
     delayed_pipeline: int
     max_connections: int
@@ -109,6 +110,7 @@ class Config:
     user_load_limit: float
     expire_s: float
     listen: str
+    server_via: tuple[str, ...]
     store: str
     idle_workers: int
     max_workers: int
@@ -121,10 +123,11 @@ class Config:
     server_stop_timeout_s: float
     server_keepalive_s: float
     max_command_bytes: int
-    # Not settings: what was read, and what of it has no effect.
+    # Not settings: what was read, and what of it has no effect; where loncVia and londVia were given.
     sources: tuple[str, ...] = ()
     given: int = 0
     warnings: tuple[str, ...] = ()
+    via_places: tuple[str, ...] = ()
 
     @property
     def logs_dir(self) -> str:

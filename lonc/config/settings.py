@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lonc.config.model import ID_ALLOWED, valid_id
+from lonc.config.via import TUNNELS_ALLOWED, VIA_ALLOWED, parse_tunnels, parse_via
 
 Value = str | int | float | bool | tuple[str, ...]
 
@@ -136,6 +137,14 @@ def _parse_address(_setting: Setting, word: str) -> Value:
     return word if word == "*" or _ADDRESS.fullmatch(word) else _refuse(word)
 
 
+def _parse_via(_setting: Setting, word: str) -> Value:
+    return parse_via(word)
+
+
+def _parse_tunnels(_setting: Setting, word: str) -> Value:
+    return parse_tunnels(word)
+
+
 def _range(kind: str) -> Callable[[Setting], str]:
     def text(setting: Setting) -> str:
         unit = f" of {_UNITS[setting.unit]}" if setting.unit else ""
@@ -157,6 +166,8 @@ ID = Kind(_parse_id, _says(ID_ALLOWED))
 USER = Kind(_parse_user, _says("the name of a user"))
 STORE = Kind(_parse_store, _says("sqlite, gdbm, or an address that begins postgresql://"))
 ADDRESS = Kind(_parse_address, _says("an IPv4 or IPv6 address of this machine, or * for any"))
+VIA = Kind(_parse_via, _says(VIA_ALLOWED))
+TUNNELS = Kind(_parse_tunnels, _says(TUNNELS_ALLOWED))
 USERS = Kind(_parse_users, _says("names of users with commas and no blanks between them, or nothing"))
 
 
@@ -215,6 +226,7 @@ OURS: Final = (
     _seconds("loncPongDelay", "pong_delay_s", 0, 0, 60, "pause before pong; the original has 5"),
     Setting("loncSourceAddress", "source_address", ADDRESS, "*",
             "address that links come from, which is what peers know this server by"),
+    Setting("loncVia", "via", VIA, (), "where peers are dialed in place of what hosts.tab says: ends of tunnels"),
     _count("loncPipeline", "pipeline", 256, 1, 65536, "requests in flight on a link; 1: one after the other"),
     _count("loncDelayedPipeline", "delayed_pipeline", 1, 1, 1024, "delayed messages in flight"),
     _count("loncMaxConnections", "max_connections", 1, 1, 64, "links per peer"),
@@ -244,6 +256,8 @@ OURS: Final = (
 
 SERVER: Final = (
     Setting("londListen", "listen", ADDRESS, "*", "address that lond listens on"),
+    Setting("londVia", "server_via", TUNNELS, (),
+            "clients that come out of tunnels on this machine, and the address of each"),
     Setting("londStore", "store", STORE, "sqlite", "where lond keeps users' data"),
     _count("londIdleWorkers", "idle_workers", 2, 1, 1000, "workers without a link that are kept ready"),
     _count("londMaxWorkers", "max_workers", 256, 2, 10000, "workers at most, so links served at once"),

@@ -7,7 +7,8 @@ was found holds for a while. So neither a stranger nor a slow name server costs 
     several ids, one address    the last line wins, as in the original
     our own address             always our own id: who else should come from there
     address and name            an address in the table counts more than one that a name resolves to
-Source: spec lond.md 1, files.md 2; doc/DEVIATIONS.md, D83.
+    a tunnel's end (londVia)    the client that the administrator has named for it
+Source: spec lond.md 1, files.md 2; doc/DEVIATIONS.md, D83 and D103.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from lonc.config import Config, Host
+from lonc.config import Config, Host, tunnels_of
 from lonc.system.clock import Clock
 
 RESOLVED_FOR_S = 600.0  # how long addresses of names hold
@@ -89,6 +90,9 @@ class Clients:
         for host in self.hosts:
             if host.address:
                 self._by_address[plain_address(host.address)] = config.host_id if host.id in own else host.id
+        self._tunnels = {plain_address(address): peer for address, peer in tunnels_of(config).items()}
+        for address, peer in self._tunnels.items():
+            self._by_address.setdefault(address, config.host_id if peer in own else peer)
         self._named = [host for host in self.hosts if not host.address]
         self._names = {host.name: _Name([]) for host in self._named}
         self._asked_at: float | None = None
@@ -118,6 +122,8 @@ class Clients:
         host = next((host for host in self.hosts if host.id == client), None)
         if host is None:
             return False
+        if self._by_address.get(plain_address(address)) == client:
+            return True
         return not host.address or plain_address(host.address) == plain_address(address)
 
     def _resolved(self, address: str, *, still_good: bool) -> str | None:

@@ -34,7 +34,7 @@ loncRequestTimeout=300 loncDelayedTimeout=60 loncInitTimeout=60 loncConnectTimeo
 loncPongDelay=0 loncPipeline=256 loncDelayedPipeline=1 loncMaxConnections=1 loncSpreadAfter=20
 loncIdleTimeout=3600 loncOnDemand=off loncDelayedScan=15 loncDeleteOnAnyReply=off loncDebugFor=3600
 loncStableAfter=300 loncStopTimeout=10 loncHandover=1 loncMaxLine=16777216 loncClientBuffer=67108864
-loncMaxClients=4096 loncJsonLog=off loncLogIds=off loncPage=off loncLinkKeepalive=60 loncSourceAddress=*
+loncMaxClients=4096 loncJsonLog=off loncLogIds=off loncPage=off loncLinkKeepalive=60 loncSourceAddress=* loncVia=
 """
 
 
@@ -77,7 +77,7 @@ def test_defaults_are_those_of_the_spec(tmp_path: Path) -> None:
 
 
 def test_table_and_dataclass_have_the_same_fields_and_types(tmp_path: Path) -> None:
-    own = {"conf_dir", "sources", "given", "warnings"}
+    own = {"conf_dir", "sources", "given", "warnings", "via_places"}
     fields = {field.name: str(field.type) for field in dataclasses.fields(Config) if field.name not in own}
     assert fields.keys() == {setting.field for setting in SETTINGS}
     assert len(BY_NAME) == len(SETTINGS) == len(fields)

@@ -1,8 +1,8 @@
 """Explain a message of the log (by id or text), a state, an exit code or a count of the watchdog.
 
 What is asked may be a message id (LONC-209, 209), a line of the log or a part of it, a word that status, a title
-or the status file shows, an exit code, or a count of loncron (notices, warnings, errors, N, W, E). Without a word
-everything that can be asked is listed.
+or the status file shows, a setting, an exit code, or a count of loncron (notices, warnings, errors, N, W, E).
+Without a word everything but the settings is listed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lonc.catalogue import Message, Word, find, messages, sections, words
 from lonc.catalogue.messages import bare, own_id
 from lonc.cli.ctl.output import Output
 from lonc.cli.ctl.verbs import Exit
+from lonc.config import SETTINGS, Setting
 
 _EPILOG = """\
 exit codes: 0 explained, 1 nothing is known of it, 2 usage.
@@ -38,7 +39,7 @@ class Answer:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words."""
     parser.epilog = _EPILOG
-    about = "an id, a line of the log, a state, an exit code, a count"
+    about = "an id, a line of the log, a state, a setting, an exit code, a count"
     parser.add_argument("words", nargs="*", metavar="WORD", help=about)
 
 
@@ -68,6 +69,7 @@ def answers(asked: str) -> list[Answer]:
     if number is not None and f"LONC-{number[1]}" in messages():
         return [_of_message(messages()[f"LONC-{number[1]}"])]
     found = [_of_word(one) for one in words(wanted)]
+    found += [_of_setting(one) for one in SETTINGS if one.name.casefold() == wanted.casefold()]
     named = messages().get(own_id(wanted))
     chain = [_of_message(named)] if named is not None else []
     chain += [one for one in _chain(wanted) if one not in chain]
@@ -102,6 +104,12 @@ def _of_message(one: Message) -> Answer:
 
 def _of_word(one: Word) -> Answer:
     return Answer(one.kind, one.word, "", "", one.cause, one.remedy)
+
+
+def _of_setting(one: Setting) -> Answer:
+    cause = f"{one.meaning}; a value is {one.allowed()}, the default {one.default_text() or 'empty'}"
+    remedy = f"`loncctl config {one.name} --origin` shows what it is here and where it was given"
+    return Answer("setting", one.name, "", "", cause, remedy)
 
 
 def _show(one: Answer, out: Output) -> None:

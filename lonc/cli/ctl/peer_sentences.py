@@ -16,6 +16,7 @@ from lonc.catalogue import find
 from lonc.cli.ctl.causes import Cause, cause_of
 from lonc.cli.ctl.finding import Finding, Weight, counted, messages_wait, span
 from lonc.cli.ctl.snapshot import Life, Part, Peer, Snapshot
+from lonc.config import via_of
 from lonc.peers import State
 from lonc.system.scoreboard import ChildRecord, ParentRecord
 
@@ -98,16 +99,20 @@ def _down(now: Snapshot, peer: Peer, live: ChildRecord) -> Finding | None:
 def _finding(now: Snapshot, peer: Peer, cause: Cause, how: str, more: str) -> Finding:
     host, config = peer.host, now.config
     address = (peer.child.address if peer.child else "") or (host.address if host else "") or "its address"
+    via = via_of(config, peer.id)
     facts = {
         "peer": peer.id, "name": host.name if host else peer.id, "address": address,
-        "port": str(config.port), "own": config.host_id,
+        "port": str(via.port if via else config.port), "own": config.host_id,
     }  # fmt: skip
 
     def filled(text: str) -> str:
         return re.sub(r"\{(peer|name|address|port|own)\}", lambda place: facts[place[1]], text)
 
     text = f"{peer.id} {how}: {filled(cause.text)}{more}"
-    return Finding(peer.id, Weight.TROUBLE, cause.code, text, filled(cause.remedy))
+    remedy = filled(cause.remedy)
+    if via is not None:
+        remedy = f"it is dialed at {via} (loncVia): look at the tunnel there and at its other end first; {remedy}"
+    return Finding(peer.id, Weight.TROUBLE, cause.code, text, remedy)
 
 
 def _without_child(now: Snapshot, peer: Peer, parent: ParentRecord) -> Finding | None:
@@ -176,13 +181,18 @@ def _while_up(now: Snapshot, peer: Peer) -> Iterator[Finding]:
             f"lond on {name} works on a long request or hangs: look there; after loncRequestTimeout"
             f" ({now.config.request_timeout_s:g} s) lonc makes a new link, `loncctl reconnect {peer.id}` does now",
         )  # fmt: skip
-    yield from _address_changed(peer, live)
+    yield from _address_changed(now, peer, live)
     yield from _clients(now, peer, live)
     yield from _warned(now, peer, live)
 
 
-def _address_changed(peer: Peer, live: ChildRecord) -> Iterator[Finding]:
-    if peer.host is not None and peer.host.address and live.address and live.address != peer.host.address:
+def _address_changed(now: Snapshot, peer: Peer, live: ChildRecord) -> Iterator[Finding]:
+    via = via_of(now.config, peer.id)
+    if via is not None:
+        if live.address and live.address != via.address:
+            text = f"{peer.id} is linked at {live.address}, but loncVia says {via}"
+            yield Finding(peer.id, Weight.TROUBLE, "address_changed", text, "`loncctl restart`")
+    elif peer.host is not None and peer.host.address and live.address and live.address != peer.host.address:
         yield Finding(
             peer.id, Weight.TROUBLE, "address_changed",
             f"{peer.id} is linked at {live.address}, but hosts.tab says {peer.host.address}", "`loncctl rehash`",

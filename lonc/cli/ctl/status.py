@@ -13,6 +13,7 @@ from lonc.cli.ctl.output import Column, Output
 from lonc.cli.ctl.sentences import findings, headline
 from lonc.cli.ctl.snapshot import Life, Part, Peer, Snapshot, take
 from lonc.cli.ctl.verbs import Exit, config_of
+from lonc.config import via_of
 
 _EPILOG = """\
 exit codes: 0 lonc runs, 1 it is dead and its pid file is there, 2 usage or configuration, 3 it does not run, 4 it
@@ -82,7 +83,10 @@ def _row(now: Snapshot, peer: Peer) -> list[str]:
     counts = [live.clients, live.in_flight, live.queued, live.requests, live.con_lost] if live else [0] * 5
     pile = peer.piles.delayed
     oldest = span(now.at_wall - pile.oldest_wall) if pile.count else ""
+    via = via_of(now.config, peer.id)
     address = (live.address if live else "") or (peer.host.address or peer.host.name if peer.host else "")
+    if via is not None:
+        address = f"{via} (loncVia)"
     return [
         peer.id, state_of(now, peer), _lasts(now, peer), *map(str, counts), str(pile.count), oldest, address,
     ]  # fmt: skip
@@ -147,7 +151,7 @@ def document(now: Snapshot, found: list[Finding], peers: tuple[Peer, ...]) -> di
 
 
 def _peer_document(now: Snapshot, peer: Peer) -> dict[str, object]:
-    live, piles = peer.live, peer.piles
+    live, piles, via = peer.live, peer.piles, via_of(now.config, peer.id)
     return {
         "id": peer.id,
         "in_table": peer.host is not None,
@@ -156,6 +160,7 @@ def _peer_document(now: Snapshot, peer: Peer) -> dict[str, object]:
         "attempts": peer.parent.attempts if peer.parent else None,
         "pid": live.pid if live else None,
         "address": live.address if live else None,
+        "via": str(via) if via else None,
         "why": live.why or None if live else None,
         "step": live.step if live else None,
         "down_s": round(now.at_monotonic - live.down_since, 1) if live and live.down_since else None,

@@ -148,8 +148,9 @@ def host_problem(config: Config, data: bytes) -> str:
     """
     try:
         table = table_of(config, data)
-    except ConfigError:
-        return "it has no usable host"
+    except ConfigError as error:
+        unfit = all(problem.text.startswith(("loncVia", "londVia")) for problem in error.problems)
+        return "it lacks a host that loncVia or londVia names" if unfit else "it has no usable host"
     for warning in table.warnings:
         line = warning.removeprefix(f"{config.hosts_path}:").partition(":")[0]
         if line.isdecimal():

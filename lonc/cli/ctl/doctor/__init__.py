@@ -15,7 +15,7 @@ from lonc.cli.ctl.doctor.examination import examine
 from lonc.cli.ctl.doctor.steps import Limits, Report, Step, Verdict
 from lonc.cli.ctl.output import Output
 from lonc.cli.ctl.verbs import Exit, config_of
-from lonc.config import Config, Host, load_hosts
+from lonc.config import Config, Host, load_hosts, via_of
 
 _EPILOG = """\
 exit codes: 0 nothing is bad (there may be warnings), 1 something is bad, 2 no such peer, or the configuration.
@@ -86,6 +86,11 @@ def _unknown(config: Config, peer: str, known: list[str]) -> str:
     return f"{os.path.join(config.tab_dir, 'hosts.tab')} has no usable line for {peer}{hint}"
 
 
+def _via(config: Config, host: Host) -> str | None:
+    via = via_of(config, host.id)
+    return str(via) if via else None
+
+
 def _document(config: Config, host: Host, report: Report) -> dict[str, object]:
     return {
         "peer": host.id,
@@ -93,6 +98,7 @@ def _document(config: Config, host: Host, report: Report) -> dict[str, object]:
         "name": host.name,
         "address": host.address,
         "port": config.port,
+        "via": _via(config, host),
         "verdict": report.verdict.value,
         "advice": report.advice(),
         "steps": [

@@ -6,12 +6,13 @@ import socket
 import statistics
 import time
 
+from lonc.child.resolver import Address, numeric
 from lonc.cli.ctl.doctor import dialing, here, names, verdicts, web
 from lonc.cli.ctl.doctor.steps import Limits, Report, Step, Verdict, quoted
 from lonc.cli.ctl.doctor.talk import NAMES, Talk, TalkError
 from lonc.cli.ctl.doctor.verdicts import Ends
 from lonc.cli.ctl.snapshot import Snapshot
-from lonc.config import Config, Host, HostTable
+from lonc.config import Config, Host, HostTable, Place, via_of
 from lonc.errors import CipherError
 from lonc.wire import words
 
@@ -29,21 +30,32 @@ def examine(
     if names.examine_table(config, table, host, report):
         addresses = names.examine_name(host, limits, report)
         names.examine_reverse(host, addresses, limits, report)
-        sock = dialing.examine_connect(config, addresses, limits, report)
+        via = via_of(config, host.id)
+        if via is not None:
+            addresses = _of_place(via)
+        report.add(verdicts.line_step(host.id, [address for _, address in addresses], via))
+        sock = dialing.examine_connect(config, addresses, limits, report, via)
         if sock is None:
             for name in (*NAMES, "key", "encrypted", "ping", "way back"):
                 report.add(Step(name, Verdict.SKIPPED, "there is no connection"))
         else:
-            _examine_link(config, host, sock, limits, report)
+            _examine_link(config, host, sock, limits, report, tunnel=via is not None)
     web.examine_web(config, table, host, limits, report, web_port)
     here.examine_messages(at_home, report)
     here.examine_daemon(at_home, report)
 
 
-def _examine_link(config: Config, host: Host, sock: socket.socket, limits: Limits, report: Report) -> None:
+def _of_place(via: Place) -> list[Address]:
+    found = numeric(via.address)
+    return [found] if found else []
+
+
+def _examine_link(
+    config: Config, host: Host, sock: socket.socket, limits: Limits, report: Report, *, tunnel: bool
+) -> None:
     try:
         own_address = str(sock.getsockname()[0])
-        ends = Ends(host.id, config.host_id, own_address, limits.step_s)
+        ends = Ends(host.id, config.host_id, own_address, limits.step_s, tunnel)
         talk = Talk(config, host, sock, limits.step_s)
         answers = _examine_dialogue(talk, ends, report)
         _examine_requests(talk, ends, answers, report)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lonc.cli.ctl.doctor.steps import Step, Verdict, quoted
 from lonc.cli.ctl.doctor.talk import SOCKET_ERROR, Heard
+from lonc.config import Place, is_local
 from lonc.wire import words
 from lonc.wire.cipher import KEY_CHARS
 from lonc.wire.link import LostReason
@@ -18,12 +19,16 @@ _OTHERS = ((b"SSH-", "ssh"), (b"220", "a mail or FTP server"), (b"HTTP/", "a web
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Who talks: ids, our address as the peer sees it unless something rewrites it, and the time limit."""
+    """Who talks: ids, our address as the peer sees it unless something rewrites it, and the time limit.
+
+    tunnel: loncVia has the peer dialed elsewhere, so that it sees the address of a tunnel's other end.
+    """
 
     peer: str
     own: str
     own_address: str
     limit_s: float
+    tunnel: bool = False
 
 
 def judge(heard: Heard, ends: Ends) -> Step:
@@ -46,7 +51,8 @@ def _init(answer: bytes, _ends: Ends) -> _Judged:
 
 
 def _challenge(_answer: bytes, ends: Ends) -> _Judged:
-    return Verdict.OK, f"it knows our address {ends.own_address} and took the challenge back", ""
+    where = "the address that the tunnel comes from" if ends.tunnel else f"our address {ends.own_address}"
+    return Verdict.OK, f"it knows {where} and took the challenge back", ""
 
 
 def _sethost(answer: bytes, ends: Ends) -> _Judged:
@@ -90,7 +96,11 @@ _ANSWERED = {
 def _lost(heard: Heard, ends: Ends) -> _Judged:
     assert heard.lost is not None
     answer, reason = heard.answer, heard.lost.reason
-    if heard.step in ("init", "challenge") and answer in (words.REFUSED, words.BYE):
+    refused = heard.step in ("init", "challenge") and answer in (words.REFUSED, words.BYE)
+    if refused and ends.tunnel:
+        text = f"it refused us ({quoted(answer)}): its lond does not know the address that the tunnel comes from"
+        return Verdict.BAD, text, f"have londVia there name {ends.own} with that address, and its lond restart"
+    if refused:
         text = f"it refused us ({quoted(answer)}): its lond does not know our address {ends.own_address}"
         remedy = f"have the line of {ends.own} in the hosts.tab of {ends.peer} say {ends.own_address}"
         return Verdict.BAD, text, f"{remedy}, and its lond read it again"
@@ -151,6 +161,21 @@ def key_step(peer: str, own: str) -> Step:
     count = KEY_CHARS - names
     text = f"{count} of its {KEY_CHARS} characters are new for each connection; {plainly}"
     return Step("key", Verdict.OK, text)
+
+
+def line_step(peer: str, addresses: list[str], via: Place | None) -> Step:
+    """Say who can read along on the way to the peer. addresses: those that are dialed; via: that of loncVia."""
+    if via is not None and is_local(via.address):
+        text = f"dialed at {via}, by loncVia, in place of its own address: what encrypts is the tunnel there"
+        return Step("line", Verdict.OK, text)
+    if via is not None:
+        text = f"dialed at {via}, by loncVia: until it is there, all goes in clear"
+        return Step("line", Verdict.WARNING, text, "let the tunnel begin here, at an address of 127.0.0.0/8")
+    if addresses and all(map(is_local, addresses)):
+        return Step("line", Verdict.OK, "it does not leave this machine")
+    text = "all goes in clear but for `encrypt:` commands, whose key is no secret to whoever listens"
+    remedy = f"if somebody could listen there: a TLS tunnel, with `loncVia {peer}=127.0.0.1:PORT`, or a VPN"
+    return Step("line", Verdict.OK, text, remedy)
 
 
 def way_back_step(answers: list[bytes], ends: Ends) -> Step:
