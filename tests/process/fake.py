@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.process import procs
 from tests.process.waiting import TREE
@@ -78,6 +81,8 @@ class Fake:
             sock.sendall(json.dumps(order).encode() + b"\n")
             with sock.makefile("rb") as stream:
                 answer: dict[str, Any] = json.loads(stream.readline())
+        if os.geteuid() and "deaf" in order and "Operation not permitted" in answer.get("error", ""):
+            pytest.skip("only root may attach a socket filter here, which is how a line is cut")
         assert "error" not in answer, f"{self.name}: {answer['error']}"
         return answer
 
