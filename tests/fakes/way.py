@@ -91,7 +91,7 @@ class Way:
         if spoiling.duplicate and not chance.randrange(spoiling.duplicate):
             data += data
         low, high = spoiling.latency_ms
-        if not high:
+        if not high and not self.late:
             self.held += data
             return
         due = now + chance.uniform(low, high) / 1000

@@ -59,9 +59,12 @@ class World:
         self.londs.start()
         self.site.start()
         wait_until(self.all_ready, READY_S, "ready links to all peers")
+        return self
+
+    def begin(self) -> None:
+        """Let clients ask and messages be stored from now on."""
         for worker in (*self._workers, self._writing):
             worker.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

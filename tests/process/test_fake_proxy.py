@@ -141,6 +141,17 @@ def test_latency_keeps_the_order(line: tuple[Site, Proxy]) -> None:
         assert sock.recv(1) == b""
 
 
+def test_what_is_late_keeps_its_place_when_the_line_gets_better(line: tuple[Site, Proxy]) -> None:
+    site, proxy = line
+    with contextlib.closing(dial(site)) as sock:
+        proxy.order(up={"latency_ms": 300})
+        sock.sendall(b"echo:late\n")
+        wait_until(lambda: proxy.stats()["up"] >= 10, 5, "the late piece at the line")
+        proxy.order(up={})
+        sock.sendall(b"echo:next\n")
+        assert read(sock, 10) == b"late\nnext\n"
+
+
 @pytest.mark.parametrize("how", ["cut", "reset"])
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_an_end_after_so_many_bytes(line: tuple[Site, Proxy], way: str, how: str) -> None:

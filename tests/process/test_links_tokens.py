@@ -1,20 +1,29 @@
 """Unique tokens through ten links that are killed at random: every request has exactly one line, and its own.
 
-LONC_TEST_TOKENS says how many (default 300,000); LONC_TEST_KILL_MS how often a link is killed, in ms on average.
-What came of it is printed: `bin/test tests/process/test_links_tokens.py -s`.
+LONC_TEST_TOKENS says how many (default 300,000); LONC_TEST_KILL_MS how often a link is killed, in ms on average. A
+third as many go through a line that has other faults besides, at intervals: slices, latency, swallowed bytes, and
+children that are killed. What came of it is printed: `bin/test tests/process/test_links_tokens.py -s`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import signal
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.bench.kit import Kit, Load, Stub, load
 from tests.conftest import MakeSite
-from tests.process.harness import Proxy, wait_until
+from tests.process import procs
+from tests.process.crowd import talk
+from tests.process.harness import Proxy, Site, wait_until
+from tests.proof.tally import Tally
 
 pytestmark = [pytest.mark.timing, pytest.mark.timeout(3600)]
 
@@ -40,16 +49,15 @@ KINDS = (
 )
 
 
-def run_all(kit: Kit, socket: str, line: Proxy) -> tuple[dict[str, Load], int]:
-    """Have every kind of client ask its share at the same time.
+def run_all(kit: Kit, socket: str, tokens: int, beside: Callable[[], object]) -> dict[str, Load]:
+    """Have every kind of client ask its share at the same time; return what each found.
 
-    Return what each found, and the largest number of links that were seen at once.
+    beside is called five times a second meanwhile.
     """
-    most = 0
     found: dict[str, Load] = {}
 
     def run(kind: str, share: float, arguments: tuple[str, ...]) -> None:
-        count = str(int(TOKENS * share))
+        count = str(int(tokens * share))
         found[kind] = load(kit, "-u", socket, "-n", count, "-T", "120", "-v", *arguments, timeout_s=3500)
 
     threads = [threading.Thread(target=run, args=kind) for kind in KINDS]
@@ -58,30 +66,48 @@ def run_all(kit: Kit, socket: str, line: Proxy) -> tuple[dict[str, Load], int]:
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)
-            most = max(most, line.stats()["open"])
-    return found, most
+            beside()
+    return found
 
 
-def test_tokens_never_cross_whatever_links_die(make_site: MakeSite, kit: Kit) -> None:
-    site = make_site(settings=SETTINGS)
+@contextlib.contextmanager
+def bad_line(site: Site, kit: Kit) -> Iterator[Proxy]:
+    """Give a line to a quick peer that kills a connection every now and then; it is a good one at the end."""
     line = Proxy(site.root, "msul1", site.entry("msul1").address, site.port, "127.0.0.1")
     site.proxies["msul1"] = line.start()
     with Stub(kit, port=site.port, own_id="msul1"):
         site.start()
         site.wait_ready()
         line.order(kill_ms=KILL_MS)
-        began = time.monotonic()
-        found, most = run_all(kit, str(site.socket_path("msul1")), line)
-        seconds = time.monotonic() - began
+        yield line
         line.order(kill_ms=0)
         # an outage in the end is over when one link is back
         wait_until(lambda: site.ask("msul1", b"echo:last", 60) == b"last", 60, "a link in the end")
-    sums = {name: int(sum(one.figures[name] for one in found.values())) for name in found["encrypted"].figures}
-    stats = line.stats()
+
+
+def sums_of(found: dict[str, Load], tokens: int) -> dict[str, int]:
+    """Print what each kind found; return the sums of their figures, and `asked`."""
     for kind, one in found.items():
         print(f"\n{kind}: {one.line}")
-    asked = sum(int(TOKENS * share) for _kind, share, _arguments in KINDS)
-    lost, killed = sums["con_lost"], stats["killed"]
+    sums = {name: int(sum(one.figures[name] for one in found.values())) for name in found["encrypted"].figures}
+    return sums | {"asked": sum(int(tokens * share) for _kind, share, _arguments in KINDS)}
+
+
+def test_tokens_never_cross_whatever_links_die(make_site: MakeSite, kit: Kit, tally: Tally) -> None:
+    site = make_site(settings=SETTINGS)
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, line.stats()["open"])
+
+    with bad_line(site, kit) as line:
+        began = time.monotonic()
+        found = run_all(kit, str(site.socket_path("msul1")), TOKENS, look)
+        seconds = time.monotonic() - began
+    sums, stats = sums_of(found, TOKENS), line.stats()
+    asked, lost, killed = sums["asked"], sums["con_lost"], stats["killed"]
+    tally.add(inputs=asked, faults=killed, violations=sums["mismatches"])
     print(
         f"{asked} tokens in {seconds:.0f} s, {killed} links killed, {stats['used']} used, {most} at once, "
         f"{lost} con_lost, {sums['mismatches']} mismatches"
@@ -96,3 +122,91 @@ def test_tokens_never_cross_whatever_links_die(make_site: MakeSite, kit: Kit) ->
     shown = site.board("msul1").child
     assert shown.links_opened > killed / 2
     assert "ABNORMAL" not in site.log_text()
+
+
+# ------------------------------------------------------------------------------------------ faults of every kind
+
+# The time limits that end what a swallowed byte leaves behind are short, so that it does not take long.
+FAULTY = SETTINGS | {
+    "loncRequestTimeout": "2",
+    "loncInitTimeout": "1",
+    "loncConnectTimeout": "1",
+    "loncRestartMin": "0.01",
+}
+GOOD: dict[str, object] = {"up": {}, "down": {}}
+REST = 12  # steps of a fifth of a second between two faults, at the most
+# What is done to the line, and for how many steps. Swallowed bytes are a gap in what comes behind them, which no
+# TCP ever has: so every connection is reset before anything comes through again.
+FAULTS: dict[str, tuple[dict[str, object], int, dict[str, object]]] = {
+    "slices": ({"up": {"slice": [1, 60]}, "down": {"slice": [1, 40]}}, 1, GOOD),
+    "latency": ({"up": {"latency_ms": [0, 8]}, "down": {"latency_ms": [0, 15]}}, 2, GOOD),
+    "silence": ({"swallow": True}, 14, {"swallow": False, "end": "rst"}),
+    "resets": ({"end": "rst"}, 1, {}),
+}
+
+
+def trouble(site: Site, line: Proxy, seen: Counter[str], chance: random.Random) -> Iterator[None]:
+    """Inject one fault after the other, each for its time, with a pause behind it; each turn is a step of time."""
+    while True:
+        for kind in chance.sample([*FAULTS, "child"], len(FAULTS) + 1):
+            seen[kind] += 1
+            if kind == "child":
+                pid = site.board("msul1").child.pid
+                assert pid in site.children() or not procs.alive(pid)
+                procs.send(pid, signal.SIGKILL)
+            else:
+                orders, steps, ended = FAULTS[kind]
+                line.order(**orders)
+                for _ in range(steps):
+                    yield
+                line.order(**ended)
+            for _ in range(chance.randint(2, REST)):
+                yield
+
+
+def test_tokens_never_cross_under_faults_of_every_kind(make_site: MakeSite, kit: Kit, tally: Tally) -> None:
+    """A killed child closes its clients; every other request has one line, its own or con_lost."""
+    tokens, seed = TOKENS // 3, random.randrange(1 << 30)
+    site = make_site(settings=FAULTY)
+    seen: Counter[str] = Counter()
+    with bad_line(site, kit) as line:
+        began = time.monotonic()
+        steps = trouble(site, line, seen, random.Random(seed))
+        sums: Counter[str] = Counter()
+        while not sums or set(seen) != {*FAULTS, "child"}:  # on a quick machine one round may be over too soon
+            found = run_all(kit, str(site.socket_path("msul1")), tokens, lambda: next(steps))
+            sums.update(sums_of(found, tokens))
+            assert sums["mismatches"] == 0, f"seed {seed}: {[one.errors for one in found.values()]}"
+        line.order(swallow=False, end="rst", **GOOD)
+        seconds = time.monotonic() - began
+    stats = line.stats()
+    faults = stats["killed"] + sum(seen.values())
+    tally.add(inputs=sums["asked"], faults=faults)
+    print(
+        f"seed {seed}: {sums['asked']} tokens in {seconds:.0f} s, {stats['killed']} links killed, {dict(seen)}, "
+        f"{sums['con_lost']} con_lost, {sums['errors']} closed, {sums['mismatches']} mismatches"
+    )
+    assert sums["requests"] + sums["con_lost"] + sums["errors"] == sums["asked"]
+    clients = 200 + 16 * 8 + 8 * 30 + 16 + 8  # requests that one killed child may leave without a line
+    assert sums["errors"] <= seen["child"] * clients
+    assert "ABNORMAL" not in site.log_text()
+
+
+def test_a_reply_that_comes_twice_costs_the_link_and_meets_nobody(make_site: MakeSite, tally: Tally) -> None:
+    """Of replies that carry no number only the lock-step can tell; the same with one that nobody asked for."""
+    site = make_site(settings={"loncPipeline": "1", "loncGrace": "20", "loncRedialMax": "0.05"})
+    rules = [f"on echo:*7.*={action}" for action in ("twice@1-41", "extra:x.1.2@60-100")]
+    peer = site.peer("msul1", *rules)
+    site.start()
+    site.wait_ready()
+    asked = max(1500, TOKENS // 200)
+    came = talk(site.socket_path("msul1"), 20, asked, timeout_s=100 + asked / 100)
+    opened = site.board("msul1").child.links_opened
+    acted = sum(rule[2] for rule in peer.stats()["rules"])
+    tally.add(inputs=came.asked, faults=acted, violations=came.wrong_count)
+    print(f"\n{acted} replies twice or with a line behind them, {opened} links: {came}")
+    assert came.wrong_count == came.closed == 0, str(came)
+    assert came.right + came.con_lost == came.asked
+    assert came.con_lost <= acted
+    assert acted > 50
+    assert opened == acted + 1
