@@ -104,7 +104,7 @@ class FlushLock:
     def _read(self, fd: int) -> list[tuple[str, Identity]]:
         noted = []
         text = os.fsdecode(self._files.pread(fd, NOTE_LIMIT, 0))
-        for line in text.partition("\n\n")[0].split("\n"):
+        for line in f"\n{text}".partition("\n\n")[0].split("\n"):
             name, _, facts = line.partition("\t")
             numbers = facts.split(":")
             facts_are_numbers = len(numbers) == 4 and all(n.isascii() and n.isdigit() for n in numbers)
