@@ -1,0 +1,99 @@
+"""Owns the run of our own mutants and its results: build/mutation/PART/own.json, exit codes by key."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.mutation.functions import TOLD_S
+from tests.mutation.ground import ARGUMENTS
+from tests.mutation.operators import Change, changes
+from tests.mutation.parts import Part
+from tests.mutation.results import SURVIVED, Mutant, difference, verdict
+
+_KEPT_EVERY = 20  # results are written at least so often
+LEAST_LIMIT_S = 20.0
+
+
+def run(part: Part, jobs: int, *, tests_changed: bool) -> None:
+    """Run every mutant that has no verdict yet; what survived is tried again when a test has changed."""
+    codes = _load(part)
+    if tests_changed:
+        codes = {key: code for key, code in codes.items() if verdict(code) != SURVIVED}
+    mutants = {_key(file, change): (file, change) for file, change in _all(part)}
+    codes = {key: code for key, code in codes.items() if key in mutants}
+    lines = [_line(part, key, *mutants[key]) for key in mutants if key not in codes]
+    command = [sys.executable, str(Path(__file__).with_name("warm.py")), str(jobs), str(_limit_s(part))]
+    wanted = part.ground / "own-wanted.jsonl"
+    wanted.write_text("".join(lines), "utf-8")
+    told = time.monotonic()
+    done = 0
+    with (
+        wanted.open(encoding="utf-8") as stream,
+        subprocess.Popen(command, cwd=part.ground, stdin=stream, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for answer in process.stdout:
+            key, code = json.loads(answer)
+            codes[key] = code
+            done += 1
+            if done % _KEPT_EVERY == 0:
+                _save(part, codes)
+            if time.monotonic() - told > TOLD_S:
+                told = time.monotonic()
+                print(f"{part.name}: outside of functions, and statements: {done} of {len(lines)}", flush=True)
+    _save(part, codes)
+    if process.returncode:
+        raise RuntimeError(f"the run of our own mutants ended with status {process.returncode}")
+
+
+def found(part: Part) -> list[Mutant]:
+    """Return every mutant of our own, in the order of the files."""
+    codes = _load(part)
+    return [
+        Mutant(file, one.function, *difference(one.before, one.after), verdict(codes.get(_key(file, one))))
+        for file, one in _all(part)
+    ]
+
+
+def _all(part: Part) -> list[tuple[str, Change]]:
+    files = [name for name in part.source_files() if (part.ground / name).exists()]
+    return [(name, change) for name in files for change in changes((part.ground / name).read_text("utf-8"))]
+
+
+def _key(file: str, change: Change) -> str:
+    return f"{file}:{change.key}"
+
+
+def _line(part: Part, key: str, file: str, change: Change) -> str:
+    module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    stem = Path(file).stem
+    tests = sorted(part.test_files(), key=lambda name: stem not in name)  # those named after it find it soonest
+    place = str(part.ground / file)
+    return json.dumps([key, module, place, change.text, [*ARGUMENTS, *tests]]) + "\n"
+
+
+def _limit_s(part: Part) -> float:
+    """Return the time limit of one mutant: five times what the tests need; AssertionError if they fail."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "pytest", *ARGUMENTS, *part.test_files()]
+    done = subprocess.run(command, cwd=part.ground, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return max(LEAST_LIMIT_S, 5 * (time.monotonic() - start))
+
+
+def _load(part: Part) -> dict[str, int]:
+    try:
+        codes: dict[str, int] = json.loads((part.ground / "own.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return codes
+
+
+def _save(part: Part, codes: dict[str, int]) -> None:
+    place = part.ground / "own.json.new"
+    place.write_text(json.dumps(codes, indent=1), "utf-8")
+    place.replace(part.ground / "own.json")
