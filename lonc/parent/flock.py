@@ -224,6 +224,7 @@ class Flock:
     def _refuse_restart(self, problem: str) -> None:
         text = f"Restart refused, the running one goes on: {problem}"
         self.house.log.write(text, Severity.CRITICAL)
+        self.house.ledger.tell_log()
         self.house.overseer.ready(text)
 
     # --- the end --------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def read_table_again(house: House, performer: Performer) -> None:
     except ConfigError as error:
         text = f"hosts.tab cannot be used, the old one stays: {error}"
         house.log.write(text, Severity.CRITICAL)
+        house.ledger.tell_log()
         return
     for warning in table.warnings:
         house.log.write(warning, Severity.WARNING)

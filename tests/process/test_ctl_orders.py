@@ -76,6 +76,7 @@ def test_restart_returns_when_the_new_self_serves_and_tells_why_it_was_refused(m
     assert "no usable host" in document["text"]
     assert "goes on" in document["text"]
     assert site.ask("msul1", b"echo:y") == b"y"
+    assert "Restart refused, the running one goes on: " in loncctl(site, "status").out
 
 
 def test_retry_brings_back_a_peer_that_was_given_up(make_site: MakeSite) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -12,8 +13,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from lonc import __version__
+from lonc.wire.cipher import session_key
 from tests.conftest import MakeSite
-from tests.process.harness import Entry, Site
+from tests.process.harness import Entry, Site, wait_until
 from tests.process.memory import MIB
 
 # lonc 1.53's order; the version is ours (spec wire.md 2). Written down here, not taken from the code.
@@ -119,6 +121,24 @@ def test_the_key_of_the_link(
                 frame = cipher.encryptor().update(reply).hex().upper().encode()
                 wire.sock.sendall(b"enc:10:" + frame + b"\n")
                 assert client.line() == b"authorized"
+    finally:
+        wire.close()
+
+
+def test_neither_build_key_nor_key_is_shown_anywhere(make_site: MakeSite, listener: socket.socket) -> None:
+    """Not with all logging on, nor in status, title or scoreboard (P30)."""
+    site = started(make_site, listener)
+    wire = Wire(listener.accept()[0])
+    try:
+        wire.open(BUILD_KEY)
+        site.wait_ready()
+        child = site.child("msul1")
+        for signum in (signal.SIGINT, signal.SIGUSR2, signal.SIGUSR1):
+            site.signal(signum, child)
+        wait_until(lambda: site.status_path.exists() and "State: " in site.status_path.read_text(), 20, "a status")
+        site.wait_log("Secure connection initialized")
+        key = session_key(b"msul1", b"own1", BUILD_KEY).hex()
+        assert site.grep_secrets(BUILD_KEY.decode(), key, key.upper(), key[-16:]) == []
     finally:
         wire.close()
 

@@ -30,7 +30,7 @@ NAMED = ("HUP", "INT", "TERM", "USR1", "USR2", "QUIT", "CHLD")
 STAND_IN = f"""
 import sys
 sys.path[0] = {str(TREE)!r}
-import json, os, resource, signal, sys, time, types
+import ctypes, json, os, resource, signal, sys, time, types
 module = types.ModuleType("lonc.parent")
 
 def facts(start):
@@ -45,7 +45,7 @@ def facts(start):
         blocked=int(status["SigBlk"], 16), ignored=int(status["SigIgn"], 16),
         fds={{fd: os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd")
              if os.path.lexists("/proc/self/fd/" + fd)}},
-        owner=os.stat("/proc/self/mem").st_uid,
+        owner=os.stat("/proc/self/mem").st_uid, dumpable=ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),
     )
 
 def serve(start):
@@ -143,7 +143,7 @@ def test_a_start_makes_a_daemon_and_tells_the_truth(place: Place) -> None:
     assert facts["cwd"] == "/"
     assert facts["umask"] == 0o022
     assert facts["core"] == [0, 0]
-    assert facts["owner"] == 0  # not dumpable: /proc/PID belongs to root
+    assert (facts["dumpable"], facts["owner"]) == (0, 0)  # /proc/PID belongs to root
     assert facts["foreground"] is False
     assert facts["resume_fd"] is None
     assert (facts["own"], facts["hosts"]) == ("me", ["me"])
@@ -260,7 +260,7 @@ def test_resume_keeps_descriptors_mask_and_session(place: Place) -> None:
     assert "memfd:notes" in fds[str(notes)]
     assert isinstance(blocked, int)
     assert blocked & signal_bits("TERM", "USR1") == signal_bits("TERM", "USR1")
-    assert facts["owner"] == 0
+    assert (facts["dumpable"], facts["owner"]) == (0, 0)
     os.close(notes)
 
 

@@ -67,6 +67,7 @@ def test_seventeen_megabytes_are_set_aside_unread(ground: Ground) -> None:
         file.truncate(17 << 20)
     ground.date(ground.path / name, 1000)
     assert isinstance(ground.read(queue, name), SetAside)
+    assert (ground.path / "corrupt" / name).stat().st_size == 17 << 20
 
 
 def make_socket(path: Path) -> None:
