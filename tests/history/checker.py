@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from tests.history.messages import PREFIX, Messages
 from tests.history.model import (
     CLOSING,
+    DOUBLING,
     Asked,
     Closed,
     Executed,
@@ -78,7 +79,7 @@ class Checker:
     def _fault(self, fault: Fault) -> None:
         self.faults += 1
         for peer in fault.peers:
-            self.messages(peer).faults += 1
+            self.messages(peer).faults += fault.kind in DOUBLING
             if fault.kind in CLOSING:
                 self._closing[peer] = fault.at
 

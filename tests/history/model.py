@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CON_LOST = "con_lost"
-CLOSING = frozenset({"child", "parent"})  # the kinds of fault that close the sockets of clients
+CLOSING = frozenset({"child", "parent", "table"})  # the kinds of fault that close the sockets of clients
+DOUBLING = frozenset({"child", "parent", "lond", "link"})  # those that may let a message come once more
 
 
 class Where(NamedTuple):
@@ -83,7 +84,11 @@ class Executed(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something was killed or cut on purpose: `child`, `parent`, `lond`, `link`, for each of these peers."""
+    """Something was done on purpose to each of these peers.
+
+    Killed or cut: `child`, `parent`, `lond`, `link`; taken out of the table of hosts: `table`; any other word:
+    nothing that may cost anybody anything.
+    """
 
     at: float
     kind: str

@@ -50,15 +50,30 @@ class Worker(threading.Thread):
         self._step = step
         self._pause_s = pause_s
         self._end = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._steps = threading.Lock()  # held while a step is made
 
     def run(self) -> None:
         """Make steps, with a pause of random length between them."""
         chance = random.Random()
         try:
             while not self._end.wait(chance.uniform(0, 2 * self._pause_s)):
-                self._step()
+                with self._steps:
+                    if self._go.is_set():
+                        self._step()
         except Exception as error:  # noqa: BLE001 - shown by the campaign, which ends for it
             self.broken = repr(error)
+
+    def pause(self) -> None:
+        """Return when no step is being made, and none will be until go_on()."""
+        self._go.clear()
+        with self._steps:
+            return
+
+    def go_on(self) -> None:
+        """Let it make steps again."""
+        self._go.set()
 
     def stop(self) -> None:
         """Let it end after this step."""
@@ -91,7 +106,6 @@ class Asker:
         client, where = self._open
         stays = self._talk(client, where)
         if not stays or self._chance.random() < 0.3:
-            self._recorder.note(Left(where))
             self.close()
 
     def _talk(self, client: Client, where: Where) -> bool:
@@ -123,9 +137,11 @@ class Asker:
         return f"{self.name}.{self._tokens}.{self._chance.getrandbits(32):08x}"
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; not while a step is being made."""
         if self._open is not None:
-            self._open[0].close()
+            client, where = self._open
+            client.close()
+            self._recorder.note(Left(where))
             self._open = None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import re
 import signal
@@ -10,12 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import psutil
 
 from tests.fakes.crowd import name_of
 from tests.history.checker import Checker
-from tests.history.model import Fault, Passed, Record
+from tests.history.model import Fault, Passed
 from tests.history.peers import Londs
 from tests.history.traffic import Asker, Recorder, Worker, Writer
 from tests.process import procs
@@ -47,13 +50,13 @@ class World:
         self.peers = [name_of(number) for number in range(londs.groups * londs.each)]
         self.recorder = Recorder()
         self.checker = Checker()
+        self.abnormal = 0  # ends that the log calls so
         self.kinds: Counter[str] = Counter()  # faults, by kind
         self.writer = Writer(site, self.peers, self.recorder, most)
         self.askers = [Asker(site, self.peers, self.recorder, f"t{number}") for number in range(askers)]
         self._workers = [Worker(asker.step, STEP_S) for asker in self.askers]
         self._writing = Worker(self.writer.step, 1 / writes_per_s)
-        self._log_read = 0
-        self._log_inode = 0
+        self.log = LogReader(site.log_path)
 
     def __enter__(self) -> World:
         self.londs.start()
@@ -71,6 +74,7 @@ class World:
     ) -> None:
         self._stop_workers()
         self.londs.stop()
+        self.log.close()
 
     def _stop_workers(self) -> None:
         for worker in (*self._workers, self._writing):
@@ -88,31 +92,16 @@ class World:
     def pump(self) -> None:
         """Feed the checker with all that was seen since the last time. AssertionError: a thread has ended."""
         executed = self.londs.executed()  # first: what brought these about is recorded by now
-        passed = self._passed()
+        told = self.log.more()
+        names = _PASSED.findall(told)
+        self.abnormal += told.count("ABNORMAL")
         self.checker.feed(self.recorder.take())
-        self.checker.feed(passed)
+        self.checker.feed(Passed(*self.writer.names[name]) for name in names if name in self.writer.names)
         self.checker.feed(executed)
         for peer in self.peers:
             self.writer.waiting[peer] = self.checker.messages(peer).waiting
         broken = [worker.broken for worker in (*self._workers, self._writing) if worker.broken]
         assert not broken, broken
-
-    def _passed(self) -> list[Record]:
-        """Return what the log has newly told as passed over; a rotated log is read from its beginning."""
-        path = self.site.log_path
-        try:
-            facts = path.stat()
-        except FileNotFoundError:
-            return []
-        if facts.st_ino != self._log_inode or facts.st_size < self._log_read:
-            self._log_inode, self._log_read = facts.st_ino, 0
-        with path.open("rb") as stream:
-            stream.seek(self._log_read)
-            data = stream.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._log_read += len(whole)
-        names = _PASSED.findall(whole.decode("utf-8", "replace"))
-        return [Passed(*self.writer.names[name]) for name in names if name in self.writer.names]
 
     # --- faults ---------------------------------------------------------------------------------------
 
@@ -169,15 +158,56 @@ class World:
     def settle(self) -> list[str]:
         """Stop the traffic, wait until every message is gone, and return all violations."""
         self._stop_workers()
+        return self.rest()
+
+    def rest(self) -> list[str]:
+        """Pause the traffic until go_on(), wait until no message is left, and return all violations so far."""
+        for worker in (*self._workers, self._writing):
+            worker.pause()
         for asker in self.askers:
             asker.close()
         self.pump()
         wait_until(lambda: not self.site.waiting(), SETTLE_S, "an empty directory")
         # the journal is written before the reply, so everything is in it by now
         self.pump()
-        shelves = [path for name in ("rejected", "corrupt") for path in _files(self.site.delayed_dir / name)]
-        return self.checker.finish() + [f"set aside: {path.name}" for path in shelves]
+        places = [self.site.delayed_dir / name for name in ("rejected", "corrupt")]
+        shelved = [path.name for place in places if place.is_dir() for path in sorted(place.iterdir())]
+        abnormal = [f"{self.abnormal} ends that the log calls ABNORMAL"] if self.abnormal else []
+        return self.checker.finish() + abnormal + [f"set aside: {name}" for name in shelved]
+
+    def go_on(self) -> None:
+        """Let clients ask and messages be stored again."""
+        for worker in (*self._workers, self._writing):
+            worker.go_on()
 
 
-def _files(place: Path) -> list[Path]:
-    return sorted(place.iterdir()) if place.is_dir() else []
+class LogReader:
+    """What is new in a log; one that was renamed or removed is read on for a while, before its successor."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: list[BinaryIO] = []  # the latest generations, oldest first
+        self._rest: dict[int, bytes] = {}
+
+    def more(self) -> str:
+        """Return the whole lines that were added since the last call."""
+        with contextlib.suppress(FileNotFoundError):
+            inode = self._path.stat().st_ino
+            if not self._open or os.fstat(self._open[-1].fileno()).st_ino != inode:
+                self._open.append(self._path.open("rb"))
+        for old in self._open[:-3]:
+            old.close()
+        self._open = self._open[-3:]
+        return "".join(map(self._lines, self._open))
+
+    def _lines(self, stream: BinaryIO) -> str:
+        data = self._rest.pop(stream.fileno(), b"") + stream.read()
+        whole, newline, rest = data.rpartition(b"\n")
+        self._rest[stream.fileno()] = rest
+        return (whole + newline).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Close what is open."""
+        for stream in self._open:
+            stream.close()
+        self._open.clear()

@@ -106,6 +106,8 @@ SPOILED: dict[str, tuple[list[Record], str]] = {
         "closed 1.5 s after t1 was asked, without a reply and a reason"),
     "closed by a fault that closes nothing": (
         [Asked(1.0, A, "t1"), Fault(1.0, "link", ("p1",)), Closed(2.0, A)], "without a reply and a reason"),
+    "twice for a fault that doubles nothing": (
+        [*stored(1), Fault(1.0, "table", ("p1",)), *messages(0, 0)], "message m.p1.0 came twice"),
     "closed by a fault elsewhere": (
         [Asked(1.0, A, "t1"), Fault(1.0, "child", ("p2",)), Closed(2.0, A)], "without a reply and a reason"),
     "a token twice": ([*asked(A, "t1"), *asked(B, "t1")], "token t1 was used twice"),
