@@ -29,8 +29,8 @@ def run(part: Part, jobs: int) -> None:
     if prepare(part):
         mark.touch()
     changed = mark.exists()
-    own.run(part, jobs, tests_changed=changed)
     functions.run(part, jobs, tests_changed=changed)
+    own.run(part, jobs, tests_changed=changed)
     mark.unlink(missing_ok=True)
     mutants = found(part)
     for mutant in mutants:
