@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +23,7 @@ from rich.table import Table
 from tests.proof import ledger, report
 from tests.proof.carry_out import carry_out
 from tests.proof.ledger import Record
-from tests.proof.plan import Step, all_steps, chosen, expected_seconds
+from tests.proof.plan import REMOVALS, Step, all_steps, chosen, expected_seconds
 
 console = Console(highlight=False)
 
@@ -57,18 +58,42 @@ def shown(records: list[Record]) -> Table:
     return table
 
 
-def run(steps: list[Step], number: int, records: list[Record]) -> list[Record]:
-    """Carry out these steps, each told before and after; the ledger has each as soon as it is done."""
-    done: list[Record] = []
-    for position, step in enumerate(steps, 1):
+def say(text: str, style: str = "") -> None:
+    """Print one line, whatever the width of the terminal."""
+    console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def one(step: Step, number: int, done: list[Record]) -> None:
+    """Carry out one step; the ledger has it as soon as it is done."""
+    record = carry_out(step, number)
+    ledger.append(record)
+    done.append(record)
+    if record.violations:
+        say(f"    VIOLATED in {step.name}: {record.notes.get('failed', '')}", "red")
+
+
+def run(steps: list[Step], number: int, records: list[Record], done: list[Record]) -> None:
+    """Carry out these steps, each told before, and append their records to done.
+
+    Removals mostly wait, each in a tree of its own: REMOVALS at a time. Everything else runs alone.
+    """
+    alone = [step for step in steps if step.removal is None]
+    together = [step for step in steps if step.removal is not None]
+    for position, step in enumerate(alone, 1):
         left = lasting(expected_seconds(steps[position - 1 :], records))
-        console.print(f"{position} of {len(steps)}, {left} left: {step.name}: {step.title}", markup=False)
-        record = carry_out(step, number)
-        ledger.append(record)
-        done.append(record)
-        if record.violations:
-            console.print(f"    VIOLATED: {record.notes.get('failed', '')}", style="red", markup=False)
-    return done
+        say(f"{position} of {len(steps)}, {left} left: {step.name}: {step.title}")
+        one(step, number, done)
+    say(f"{len(alone)} of {len(steps)} done; now {len(together)} removals, {REMOVALS} at a time")
+    with ThreadPoolExecutor(REMOVALS) as pool:
+        waiting = [pool.submit(one, step, number, done) for step in together]
+        try:
+            for position, ended in enumerate(as_completed(waiting), 1):
+                ended.result()
+                if position % 10 == 0:
+                    say(f"{len(alone) + position} of {len(steps)} done")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # those that run come to their end
+            raise
 
 
 def prove(steps: list[Step], listing: bool) -> int:
@@ -81,19 +106,19 @@ def prove(steps: list[Step], listing: bool) -> int:
         names = [step.name for step in steps]
     todo = [step for step in steps if step.name in names]
     took = lasting(expected_seconds(todo, records))
-    console.print(f"Round {number}: {len(todo)} of {len(steps)} steps are open; they take about {took}.")
+    say(f"Round {number}: {len(todo)} of {len(steps)} steps are open; they take about {took}.")
     if listing:
         for step in todo:
-            console.print(f"    {step.name}: {step.title}", markup=False)
+            say(f"    {step.name}: {step.title}")
         return 0
     began = time.monotonic()
     done: list[Record] = []
     try:
-        done = run(todo, number, records)
+        run(todo, number, records, done)
     finally:
         report.write(ledger.read())
     console.print(shown(done))
-    console.print(f"{lasting(time.monotonic() - began)}; doc/proof.md is written.")
+    say(f"{lasting(time.monotonic() - began)}; doc/proof.md is written.")
     return 1 if any(record.violations for record in done) else 0
 
 
@@ -107,7 +132,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if options.report or options.forget:
         if options.forget:
-            console.print(f"{ledger.forget({step.name for step in steps})} records dropped")
+            say(f"{ledger.forget({step.name for step in steps})} records dropped")
         report.write(ledger.read())
         return 0
     try:

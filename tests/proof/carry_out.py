@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.proof import ledger, removal
+from tests.proof import ledger
+from tests.proof import removal as removing
 from tests.proof.ledger import Record
 from tests.proof.plan import Step
 from tests.proof.tally import VARIABLE
@@ -99,7 +100,7 @@ def removed(step: Step) -> tuple[Counted, dict[str, str]]:
     """Take the step's feature away and return the counts, and which test noticed it and how."""
     assert step.promise is not None, step
     assert step.removal is not None, step
-    result = removal.run(step.promise, step.removal)
+    result = removing.run(step.promise, step.removal)
     noticed = result.noticed
     counted = Counted(runs=1, inputs=1, faults=1, violations=0 if noticed else 1)
     if not noticed:
