@@ -10,6 +10,7 @@ read the end, close.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import socket
 import struct
@@ -192,6 +193,9 @@ class Clients:
         self._max_clients = min(max_clients, _room_for_clients())
         self._max_line_bytes = max_line_bytes
         self._allowed_uids = allowed_uids
+        self._trusted_uids = frozenset({0, os.geteuid()})
+        # Of other users: each may have half of the places, so that the web server's own always find one.
+        self._foreign: dict[Connection, int] = {}
         self._pause = pause
         self._accepting = False
         self._ended = False
@@ -224,29 +228,41 @@ class Clients:
                     self._pause(EMFILE_PAUSE_S)
                     self.tell(f"Cannot accept clients for the moment: {error.strerror}")
                 return
-            if not self._welcome(sock):
+            uid = self._welcome(sock)
+            if uid < 0:
                 continue
             client = Connection(sock, self, self._max_line_bytes)
             self.open.add(client)
+            if uid not in self._trusted_uids:
+                self._foreign[client] = uid
             self.loop.watch(sock, client.read)
             client.read()  # most clients have written by now: that saves a turn
             if len(self.open) >= self._max_clients:
                 self.resume()
                 return
 
-    def _welcome(self, sock: socket.socket) -> bool:
-        """Return whether the process at the other end may use the sockets; close it when not."""
+    def _welcome(self, sock: socket.socket) -> int:
+        """Return the user of the process at the other end; -1, and it is closed, when there is no place for it."""
         pid, uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         if uid in self._allowed_uids:
-            return True
+            if uid in self._trusted_uids or self._places_of(uid) < max(1, self._max_clients // 2):
+                return int(uid)
+            self.tell(f"Closed a client: user id {uid} has half of all places already")
+            sock.close()
+            return -1
         self.tell(f"Refused a client: process {pid} of user id {uid} may not use this socket")
         sock.close()
-        return False
+        return -1
+
+    def _places_of(self, uid: int) -> int:
+        return sum(one == uid for one in self._foreign.values())
 
     def forget(self, client: Connection) -> None:
         """Drop a client whose socket is about to be closed."""
         self.loop.unwatch(client.sock, closing=True)
         self.open.discard(client)
+        if self._foreign:
+            self._foreign.pop(client, None)
         if not self.open:
             self.empty_since = self.loop.now
         self.relay.client_gone(client)

@@ -217,9 +217,10 @@ def _keep_errors(path: str) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o640)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or (facts.st_nlink > 1 and facts.st_uid != os.geteuid()):
             os.close(fd)
-            raise OSError(0, "no regular file")
+            raise OSError(0, "no regular file, or another user's")
     except OSError:  # no logs directory, a FIFO with nobody behind it: the parent tells what matters
         fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(fd, 2)

@@ -174,6 +174,15 @@ def open_with_facts(files: Files, path: str, flags: int, mode: int = 0o600) -> t
     return fd, facts
 
 
+def refuse_foreign(facts: os.stat_result, path: str) -> None:
+    """Raise OSError for a file of another user that has a second name: somebody wants us to write into it.
+
+    One of our own may have two names: `ln` and `rm` is a way to rotate a log.
+    """
+    if facts.st_nlink > 1 and facts.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, f"it has a second name and belongs to user id {facts.st_uid}", path)
+
+
 def kind_of(mode: int) -> str:
     """Return in words what st_mode says a file is; `something unknown` when it is none of the known."""
     kinds = (

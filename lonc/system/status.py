@@ -14,12 +14,13 @@ and by the watchdog: nothing depends on it, so nothing here raises.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lonc.system.clock import Clock, ctime
-from lonc.system.files import Files, open_regular
+from lonc.system.files import Files, open_with_facts
 from lonc.system.shown import printable
 
 STATUS_MODE = 0o644  # the web server shows it, as that of the originals
@@ -75,8 +76,10 @@ def _block(line: ProcessLine, more: Sequence[str]) -> str:
 def _write(files: Files, path: str, text: str, flags: int, *, empty: bool = False) -> str:
     data = text.encode("utf-8", "backslashreplace")
     try:
-        fd = open_regular(files, path, flags | os.O_WRONLY | os.O_APPEND, STATUS_MODE)
+        fd, facts = open_with_facts(files, path, flags | os.O_WRONLY | os.O_APPEND, STATUS_MODE)
         try:
+            if facts.st_nlink > 1:  # whatever the other name is, its content is not ours to empty
+                raise OSError(errno.EPERM, "it has a second name")
             if empty:  # not O_TRUNC: only now is it known to be a regular file
                 files.ftruncate(fd, 0)
             written = files.write(fd, data)

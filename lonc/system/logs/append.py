@@ -4,7 +4,8 @@ Theory: what counts for each line is the file that has the name at that moment, 
 removal the next line is in a new file, with no signal needed (spec files.md 3). One write with O_APPEND is one
 line, whole, however many processes write. A disk that fills up in the middle of a line leaves a torn one;
 whoever writes next, in whatever process, sees that the file does not end in a newline and ends the torn line
-first. Only regular files: a FIFO, a device, a directory or a link at the name is an error that names it.
+first. Only regular files: a FIFO, a device, a directory or a link at the name is an error that names it, and so is
+another user's file that has a second name.
 
 A file is opened for each line, but while many come in a row it is kept open (hold): then one look at the name
 tells whether it is still the file that has it, and how long it is. For a moment only: a log that was removed
@@ -16,7 +17,7 @@ from __future__ import annotations
 import errno
 import os
 
-from lonc.system.files import Files, open_with_facts
+from lonc.system.files import Files, open_with_facts, refuse_foreign
 
 # Reading too, for the look at the last byte.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -65,6 +66,11 @@ class LineFile:
         """Open what has the name now, or a new file; return its size in bytes."""
         self._close()
         self._fd, facts = open_with_facts(self._files, self.path, _FLAGS, self._mode)
+        try:
+            refuse_foreign(facts, self.path)
+        except OSError:
+            self._close()
+            raise
         self._which = (facts.st_dev, facts.st_ino)
         return facts.st_size
 
