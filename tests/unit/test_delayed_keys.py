@@ -1,4 +1,4 @@
-"""What is said of the key file and of sealed messages that do not open: the whole text each time."""
+"""The key file at its limits, and what is said of it and of sealed messages that do not open, whole."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from pathlib import Path
 import pytest
 
 from lonc.delayed import sealing
-from lonc.delayed.sealing import KEEP_MIN_S, SealBrokenError, SealError
+from lonc.delayed.sealing import KEEP_MIN_S, Keys, SealBrokenError, SealError, key_of, sealed_size, sealed_with
+from lonc.system.files import SystemFiles
+from tests.unit.delayed_calls import Recorder
 from tests.unit.delayed_desk import Desk, broken, why
+from tests.unit.delayed_ground import Ground
+
+FILES = SystemFiles()
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    return Ground(tmp_path)
 
 
 def test_what_is_said_of_keys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +87,49 @@ def test_what_is_said_of_sealed_messages_that_do_not_open(desk: Desk, monkeypatc
     )
     monkeypatch.setitem(__import__("sys").modules, "Crypto.Cipher", None)
     assert why(SealError, lambda: keys.seal(b"x", "p1")) == "the library pycryptodome is missing: install it"
+
+
+def test_the_size_of_what_is_sealed_is_never_underrated(ground: Ground) -> None:
+    keys = Keys(str(ground.path / "lonc.keys"), files=FILES, clock=ground.clock)
+    for size in range(8):
+        sealed = keys.seal(b"x" * size, "p1")
+        assert sealed_size(size) - len(sealed) == 32 - 8  # the longest id of a key, and ours
+    assert key_of(b"sealed:1:" + b"Z9a" * 10 + b"xy:") == "Z9a" * 10 + "xy"
+    assert key_of(b"sealed:1:" + b"a" * 33 + b":") is None
+    assert key_of(b" sealed:1:a:") is None
+
+
+def test_a_key_is_kept_exactly_as_long_as_it_is_to_be(ground: Ground) -> None:
+    path = ground.path / "lonc.keys"
+    keys = Keys(str(path), files=FILES, clock=ground.clock)
+    wall = int(ground.clock.now_wall)
+    lines = [f"k{n} {'00' * 32} {wall - age}\n" for n, age in enumerate((20_000, 7201, 7200, 100))]
+    path.write_text("".join(lines))
+    path.chmod(0o600)
+    assert keys.rotate(keep_s=7200.0).dropped == ("k0",)  # replaced 7201 s ago
+    assert [line.split()[0] for line in path.read_text().splitlines()[:-1]] == ["k1", "k2", "k3"]
+    ground.clock.advance(KEEP_MIN_S + 100)
+    assert keys.rotate(keep_s=KEEP_MIN_S, in_use=["k2"]).dropped == ("k1", "k3")
+
+
+def test_every_place_is_looked_into_for_keys_that_are_needed(ground: Ground) -> None:
+    assert sealed_with(FILES, str(ground.path)) == set()
+    for n, folder in enumerate(("", "rejected", "corrupt", "held", "dropped")):
+        (ground.path / folder).mkdir(exist_ok=True)
+        ground.put(os.path.join(folder, "x"), b"sealed:1:k%d:AAAA\n" % n)
+        assert sealed_with(FILES, str(ground.path)) == {f"k{m}" for m in range(n + 1)}
+    ground.put("y", b"sealed:1:" + b"k" * 32 + b":" + b"A" * 64)
+    (ground.path / "corrupt" / "x").unlink()
+    (ground.path / "corrupt").rmdir()
+    assert sealed_with(FILES, str(ground.path)) == {"k0", "k1", "k3", "k4", "k" * 32}
+    files = Recorder(ground.path)
+    files.before("listdir held", broken(errno.EACCES))
+    assert sealed_with(files, str(ground.path)) is None
+    files.before("open held/x NONBLOCK", broken(errno.EACCES))
+    assert sealed_with(files, str(ground.path)) is None
+    files.before("open held/x NONBLOCK", broken(errno.ENOENT))
+    assert sealed_with(files, str(ground.path)) == {"k0", "k1", "k4", "k" * 32}
+    files.before("read held/x 64", broken())
+    assert sealed_with(files, str(ground.path)) is None
+    assert files.descriptors == []
+    assert sealing.KEEP_S == 366 * 86400
