@@ -92,7 +92,7 @@ class Link:
         reply_limit: bytes of the longest reply that is kept.
         """
         self.state = LinkState.DOWN
-        self.replies: Callable[[bytes], list[Line | None]] = _not_ready
+        self.replies: Callable[[bytes], list[Line | None]]  # set by _reset
         self._ids = (own_id, peer, version)
         self._init_timeout_s = init_timeout_s
         self._connect_timeout_s = connect_timeout_s

@@ -75,6 +75,23 @@ def test_a_long_line_stays_in_the_chunks_it_came_in() -> None:
     assert whole(line) == b"begin" + chunk + b"end"
 
 
+def test_pieces_of_the_chunk_size_stay_as_they_came_and_smaller_ones_are_collected() -> None:
+    large = [bytes([65 + number]) * CHUNK_BYTES for number in range(5)]
+    small = [bytes([97 + number]) * (CHUNK_BYTES - 1) for number in range(5)]
+    for pieces, kept in ((large, large), (small, [b"".join(small)])):
+        buffer = LineBuffer(1 << 20)
+        for piece in pieces:
+            buffer.feed(piece)
+        assert buffer.feed(b"\n") == [kept]
+
+
+def test_small_pieces_are_collected_up_to_the_joining_size() -> None:
+    buffer = LineBuffer(1 << 20)
+    for _ in range(8):
+        buffer.feed(b"x" * (JOIN_BYTES // 8))
+    assert buffer.feed(b"end\n") == [[b"x" * JOIN_BYTES, b"end"]]
+
+
 def test_a_line_in_chunks_up_to_the_joining_size_is_one_piece() -> None:
     for size, kind in ((JOIN_BYTES, bytes), (JOIN_BYTES + 1, list)):
         buffer = LineBuffer(1 << 20)

@@ -151,6 +151,24 @@ def test_sent_means_nothing_before_anything_was_taken() -> None:
     assert (link.step, link.next_deadline()) == ("Connected", 60.0)
 
 
+@pytest.mark.parametrize("state", ["DOWN", "CONNECTING", "READY"])
+def test_sent_means_nothing_where_nothing_is_to_be_sent(state: str) -> None:
+    link = link_in(state)
+    before = link.next_deadline()
+    link.sent(5.0)
+    assert link.next_deadline() == before
+    if state != "DOWN":
+        link.lost("reset", "", 6.0)
+    link.sent(7.0)
+    assert link.next_deadline() is None
+
+
+def test_a_short_pause_is_a_pause() -> None:
+    link = make_link(pong_delay_s=0.5)
+    talk(link, *ANSWERS[:4])
+    assert (link.outgoing(), link.next_deadline()) == (b"", 0.5)
+
+
 def test_the_pause_before_pong() -> None:
     link = make_link(pong_delay_s=5.0)
     talk(link, *ANSWERS[:4])
@@ -197,11 +215,19 @@ def test_frames_use_the_key_of_this_connection() -> None:
     assert link.encrypt(b"x") == other.encode(b"x")
 
 
+def test_the_build_key_is_not_kept_longer_than_it_is_needed() -> None:
+    assert link_in("KEYING")._talk.build_key == link_in("READY")._talk.build_key == b""
+
+
+@pytest.mark.parametrize("state", ["DOWN", "CONNECTING", "GREETING", "KEYING", "CLOSING"])
+def test_replies_are_for_a_ready_link(state: str) -> None:
+    with pytest.raises(LinkProtocolError, match=r"^replies are read on a READY link only$"):
+        link_in(state).replies(b"ok\n")
+
+
 @pytest.mark.parametrize("state", ["DOWN", "CONNECTING", "GREETING", "KEYING"])
 def test_nothing_of_ready_before_ready(state: str) -> None:
     link = link_in(state)
-    with pytest.raises(LinkProtocolError):
-        link.replies(b"ok\n")
     with pytest.raises(LinkProtocolError):
         link.encrypt(b"x")
     with pytest.raises(LinkProtocolError):

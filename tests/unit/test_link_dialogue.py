@@ -104,6 +104,8 @@ def test_answers_that_are_told_and_do_not_matter(row: int, answer: bytes, note: 
 
 
 def test_a_text_of_the_peers_is_bounded_where_it_is_told() -> None:
+    whole = talk(make_link(), ANSWERS[0], b"x" * 200)
+    assert whole[-1] == Lost(LostReason.INIT_FAILED, f"Init reply: >{'x' * 200}<")
     for text in (b"x" * 5000, b"\xff" * 150):
         events = talk(make_link(), ANSWERS[0], text)
         assert isinstance(events[-1], Lost)
@@ -137,8 +139,7 @@ def test_two_answers_in_one_read_end_the_link(known: int) -> None:
         link = make_link()
         talk(link, *ANSWERS[:known])
         events = link.receive(ANSWERS[known] + b"\n" + extra, 0.0)
-        assert isinstance(events[-1], Lost)
-        assert events[-1].reason == LostReason.OUT_OF_STEP
+        assert events[-1] == Lost(LostReason.OUT_OF_STEP, f"more than one answer ({GOLDEN[known][3]})")
         assert not any(isinstance(event, Ready) for event in events)
 
 
@@ -159,8 +160,7 @@ def test_a_byte_before_the_request_is_out_ends_the_link(known: int, taken: bool)
     if taken:
         link.outgoing()
     events = link.receive(b"o", 0.0)
-    assert isinstance(events[-1], Lost)
-    assert events[-1].reason == LostReason.OUT_OF_STEP
+    assert events[-1] == Lost(LostReason.OUT_OF_STEP, f"the peer spoke unasked ({GOLDEN[known][2]})")
 
 
 @pytest.mark.parametrize("state", ["GREETING", "KEYING"])

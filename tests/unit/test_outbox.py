@@ -40,6 +40,18 @@ def test_first_is_everything_fresh_in_one_send() -> None:
     assert not box.stuck
 
 
+def test_whatever_is_owed_counts_as_something() -> None:
+    box = Outbox()
+    assert not box
+    box.put(b"fresh")
+    assert box
+    box.took(1)
+    assert not box.fresh
+    assert box
+    box.clear()
+    assert (bool(box), box.held, box.size) == (False, 0, 0)
+
+
 def test_what_was_refused_goes_first_next_time() -> None:
     box = Outbox()
     box.put(b"first")
@@ -56,6 +68,9 @@ def test_a_batch_is_bounded_in_chunks_and_bytes() -> None:
     assert len(box.batch()) == BATCH_CHUNKS
     box.clear()
     box.put([b"y" * (BATCH_BYTES // 2)] * 5)
+    assert len(box.batch()) == 2
+    box.clear()
+    box.put([b"y" * (BATCH_BYTES - 1), b"z", b"z"])
     assert len(box.batch()) == 2
 
 
@@ -139,12 +154,35 @@ def test_short_lines_that_pile_up_are_joined_unless_lines_are_kept() -> None:
     assert joined.held == 0
 
 
+def test_a_run_of_short_lines_is_joined_as_soon_as_it_is_long_enough() -> None:
+    box = Outbox(keep_lines=False)
+    for _ in range(2):  # and after clear() the same once more
+        for length in (SHORT_BYTES, 2):
+            for number in range(1, SHORT_RUN + 1):
+                box.put(b"x" * (length - 1))
+                box.batch()
+                before = 0 if length == SHORT_BYTES else 1
+                assert len(box._backlog) == before + (number if number < SHORT_RUN else 1)
+        box.clear()
+
+
+def test_a_long_line_ends_a_run_of_short_ones() -> None:
+    box = Outbox(keep_lines=False)
+    short = [b"s"] * (SHORT_RUN - 1)
+    for line in [*short, b"l" * SHORT_BYTES, *short]:
+        box.put(line)
+    assert len(box.batch()) == min(BATCH_CHUNKS, 2 * SHORT_RUN - 1)
+    assert len(box._backlog) == 2 * SHORT_RUN - 1
+
+
 def test_long_lines_are_not_copied_to_be_joined() -> None:
     box = Outbox(keep_lines=False)
     long = b"y" * (SHORT_BYTES + 1)
     for _ in range(SHORT_RUN):
         box.put([long])
-    assert all(chunk.obj is long for chunk, last in box._backlog if not last)
+    kept = [chunk for chunk, last in box._backlog if not last]
+    assert len(kept) == SHORT_RUN
+    assert all(chunk.obj is long for chunk in kept)
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3000), st.booleans()), max_size=12))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lonc.errors import LinkProtocolError
+from lonc.errors import CipherError, LinkProtocolError
 from lonc.wire.cipher import FrameCipher, session_key
 from lonc.wire.link import Link, LinkState
 from lonc.wire.server import (
@@ -65,7 +65,7 @@ def test_every_cell_of_the_matrix(old: str, what: str, new: str) -> None:
     session = make_session()
     session.state = ServerState[old]
     if new == "-":
-        with pytest.raises(LinkProtocolError):
+        with pytest.raises(LinkProtocolError, match=f"^{what} is not possible on a session in {old}$"):
             session._enter(ServerInput[what])
     else:
         session._enter(ServerInput[what])
@@ -119,6 +119,7 @@ def test_rows_in_any_order_missing_repeated_and_between_requests() -> None:
 
 def test_the_clients_version_is_kept() -> None:
     session = open_session()
+    assert session.client_version == b""
     session.receive(b"version:$Revison$\n")
     assert session.client_version == b"$Revison$"
     session.receive(b"version\n")
@@ -178,9 +179,9 @@ def test_a_frame_that_cannot_be_decoded_has_its_place_and_kills_nothing(frame: b
     session = open_session()
     session.receive(b"ekey\n")
     first, second = session.receive(frame + b"\nping\n")
-    assert isinstance(first, Send)
-    assert first.data.startswith(b"error: ")
-    assert first.data.count(b"\n") == 1
+    with pytest.raises(CipherError) as why:
+        cipher_for(b"msul1").decode(frame)
+    assert first == Send(b"error: %s\n" % str(why.value).encode())
     assert second == Request(b"ping", encrypted=False)
 
 
@@ -210,8 +211,16 @@ def test_a_command_above_the_limit_has_its_place() -> None:
 
 
 def test_a_reply_is_one_line() -> None:
-    with pytest.raises(LinkProtocolError):
+    with pytest.raises(LinkProtocolError, match=r"^a reply is one line$"):
         open_session().answer(b"ok\nok")
+
+
+def test_no_more_is_kept_of_a_line_than_the_longest_frame_needs() -> None:
+    session = open_session(command_limit=20)
+    session.receive(b"x" * (2 * 20 + 32))
+    assert not session._buffer.overflow
+    session.receive(b"x")
+    assert session._buffer.overflow
 
 
 @settings(max_examples=100, deadline=None)

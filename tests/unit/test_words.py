@@ -45,6 +45,9 @@ def test_failure_is_what_the_reply_begins_with(reply: bytes, failed: bool) -> No
         (b"w" * 32, "w" * 32 + " (32 bytes)"),
         (b"w" * 32 + b":x", "w" * 32 + " (34 bytes)"),
         (b"w" * 33, "w" * 32 + "... (33 bytes)"),
+        (b"w" * 33 + b":x", "w" * 32 + "... (35 bytes)"),
+        (b"w" * 60 + b":x", "w" * 32 + "... (62 bytes)"),
+        (b":" + b"x" * 60, " (61 bytes)"),
         (b"encrypt:" + b"w" * 33, "encrypt:" + "w" * 32 + "... (41 bytes)"),
     ],
 )
