@@ -1,0 +1,162 @@
+"""Where an operator's messages come to lie: their names, their order, and for how long copies are kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lonc.delayed import operating
+from lonc.delayed.operating import KEEP_DROPPED_S, OperatingError
+from lonc.delayed.shelves import Place
+from tests.unit.delayed_desk import Desk, broken, why
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "peer", "expected"),
+    [
+        ("5.6.7.put.p1", "p2", "5.6.7.put.p2"),
+        ("5.6.7..a.b", "p2", "5.6.7..p2"),
+        ("5.6.7.put.p1-2", "b", "5.6.7.put.b"),
+        ("by-hand.p1", "p2", "90.0.0.moved.p2"),
+        ("5.6.x.put.p1", "p2", "90.0.0.moved.p2"),
+        ("5.6.7.put.unknown", "a.b", "5.6.7.put.a.b"),
+    ],
+)
+def test_a_moved_message_keeps_its_place_in_the_order(desk: Desk, name: str, peer: str, expected: str) -> None:
+    desk.found(name, b"put:x\n", "held")
+    desk.put(f"held/{name}", b"put:x\n", age=desk.clock.now_wall - 90.5)
+    one = desk.one(f"held/{name}")
+    held = desk.operator.move(one, peer)
+    assert (held.place, held.name, held.peer) == (Place.HELD, expected, peer)
+    assert (desk.path / "held" / expected).read_bytes() == b"put:x\n"
+    back = desk.operator.release(held)
+    assert (back.place, back.name, back.peer, desk.names("held")) == (Place.DELAYED, expected, peer, [])
+    for n in (1, 2):
+        other = desk.found(name, b"put:y\n", "corrupt")
+        desk.put(f"corrupt/{name}", b"put:y\n", age=desk.clock.now_wall - 90.5)
+        moved = desk.operator.move(desk.one(f"corrupt/{other.name}"), peer)
+        first, counter, pid, word, _ = expected.split(".", 4)
+        assert moved.name == f"{first}.{counter}.{int(pid) + n}.{word}.{peer}"
+
+
+def test_a_released_message_gets_its_own_name_or_that_without_its_number(desk: Desk) -> None:
+    one = desk.found("5.6.7.put.p1-2", folder="rejected")
+    desk.put("rejected/5.6.7.put.p1-2.reply", b"no\n")
+    assert desk.operator.release(one).name == "5.6.7.put.p1"
+    assert desk.names("rejected") == []
+    again = desk.found("5.6.7.put.p1-3", folder="rejected")
+    assert desk.operator.release(again).name == "5.6.8.put.p1"
+    desk.found("by-hand.p1-2", folder="held")
+    assert desk.operator.release(desk.one("held/by-hand.p1-2")).name == "by-hand.p1"
+
+
+def test_names_that_are_taken_where_messages_are_put_aside(desk: Desk) -> None:
+    names = []
+    for _ in range(3):
+        names.append(desk.operator.hold(desk.found("5.6.7.put.p1")).name)
+    assert names == ["5.6.7.put.p1", "5.6.7.put.p1-2", "5.6.7.put.p1-3"]
+    assert {one.peer for one in map(desk.one, (f"held/{name}" for name in names))} == {"p1"}
+    assert desk.operator.drop(desk.one("held/5.6.7.put.p1-2")).name == "5.6.7.put.p1-2"
+    assert desk.names("dropped") == ["5.6.7.put.p1-2"]
+
+
+def test_a_stray_file_is_held_without_a_claim(desk: Desk) -> None:
+    one = desk.found("stray")
+    assert desk.operator.hold(one).name == "stray"
+    assert sorted(os.listdir(desk.path)) == ["held"]
+
+
+def test_the_reply_goes_along_to_the_dropped_and_nowhere_else(desk: Desk) -> None:
+    for name in ("1.1.1.x.p1", "2.1.1.x.p1"):
+        desk.found(name, folder="rejected")
+        desk.put(f"rejected/{name}.reply", b"no\n")
+    assert desk.operator.hold(desk.one("rejected/1.1.1.x.p1")).place is Place.HELD
+    assert (desk.names("held"), desk.names("rejected")) == (["1.1.1.x.p1"], ["2.1.1.x.p1", "2.1.1.x.p1.reply"])
+    desk.found("2.1.1.x.p1", folder="dropped")
+    desk.operator.drop(desk.one("rejected/2.1.1.x.p1"))
+    assert desk.names("dropped") == ["2.1.1.x.p1", "2.1.1.x.p1-2", "2.1.1.x.p1-2.reply"]
+    desk.found("3.1.1.x.p1", folder="corrupt")
+    desk.put("corrupt/3.1.1.x.p1.reason", b"why\n")
+    desk.operator.drop(desk.one("corrupt/3.1.1.x.p1"))
+    assert "3.1.1.x.p1.reason" in desk.names("dropped")
+    assert desk.names("corrupt") == []
+    assert desk.operator.notes == []
+
+
+def test_a_companion_that_cannot_be_removed_is_no_error(desk: Desk) -> None:
+    desk.found("1.1.1.x.p1", folder="rejected")
+    desk.put("rejected/1.1.1.x.p1.reply", b"no\n")
+    desk.files.before("unlink delayed/rejected/1.1.1.x.p1.reply", broken())
+    assert desk.operator.hold(desk.one("rejected/1.1.1.x.p1")).place is Place.HELD
+    assert desk.names("rejected") == ["1.1.1.x.p1.reply"]
+
+
+def test_copies_are_kept_for_exactly_a_week(desk: Desk) -> None:
+    dropped = desk.path / "dropped"
+    dropped.mkdir()
+    (dropped / "0-folder").mkdir()
+    for name in ("1.1.1.x.p1", "2.1.1.x.p1"):
+        desk.put(f"dropped/{name}")
+    desk.put("dropped/9.1.1.x.p1")
+    newest = max(path.stat().st_ctime for path in dropped.iterdir())
+    os.utime(dropped / "9.1.1.x.p1", (newest + 9, newest + 9))  # as if it had come later
+    one = desk.found("3.1.1.x.p1")
+    desk.clock.now_wall = (
+        min(path.stat().st_ctime for path in dropped.iterdir() if path.is_file()) + KEEP_DROPPED_S
+    )
+    desk.operator.drop(one)
+    assert len(desk.names("dropped")) == 5
+    desk.clock.now_wall = newest + KEEP_DROPPED_S + 1
+    desk.files.before("unlink delayed/dropped/1.1.1.x.p1", broken(errno.EPERM))
+    desk.operator.drop(desk.found("4.1.1.x.p1"))
+    kept = {"0-folder", "1.1.1.x.p1", "9.1.1.x.p1", "4.1.1.x.p1"}
+    assert {*desk.names("dropped")} - {"3.1.1.x.p1"} == kept
+    assert KEEP_DROPPED_S == 7 * 86400
+
+
+def test_another_operator_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) < 3:
+            desk.files.before("flock delayed 6", broken(errno.EWOULDBLOCK))
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    desk.files.before("flock delayed 6", broken(errno.EWOULDBLOCK))
+    assert desk.operator.hold(desk.found("1.1.1.x.p1")).place is Place.HELD
+    assert slept == [0.01] * 3
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0 + sum(slept))
+    slept.clear()
+
+    def sleep_on(seconds: float) -> None:
+        slept.append(seconds)
+        desk.files.before("flock delayed 6", broken(errno.EWOULDBLOCK))
+
+    monkeypatch.setattr(time, "sleep", sleep_on)
+    desk.files.before("flock delayed 6", broken(errno.EWOULDBLOCK))
+    one = desk.found("1.1.1.x.p1")
+    assert "another operator" in why(OperatingError, lambda: desk.operator.hold(one))
+    assert sum(slept) == pytest.approx(operating._OTHERS_S, abs=0.015)
+    assert operating._OTHERS_S == 10.0
+
+
+def test_an_interrupted_replacement_of_a_sealed_message_leaves_no_rest(desk: Desk) -> None:
+    desk.put("5.1.1.x.p1", desk.keys.seal(b"encrypt:x", "p1") + b"\n")
+    for call in ("write", "fsync", "close"):
+        one = next(found for found in map(desk.one, ["5.1.1"]))
+        desk.files.before(f"{call} delayed/.new-5.1.1.x.b~", broken(errno.ENOSPC))
+        assert why(OperatingError, lambda: desk.operator.move(one, "b")) == f"{desk.path}: No space left on device"  # noqa: B023 - called at once
+        assert not [name for name in os.listdir(desk.path) if name.startswith(".new")]
+        held = desk.one("held/5.1.1")
+        (desk.path / "held" / held.name).rename(desk.path / "5.1.1.x.p1")
+    assert desk.files.descriptors == []
