@@ -215,6 +215,7 @@ def _keep_errors(path: str) -> None:
     if stat.S_ISREG(os.fstat(2).st_mode):
         return
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    mask = os.umask(UMASK)  # the starter's may be any
     try:
         fd = os.open(path, flags, 0o640)
         facts = os.fstat(fd)
@@ -223,6 +224,8 @@ def _keep_errors(path: str) -> None:
             raise OSError(0, "no regular file, or another user's")
     except OSError:  # no logs directory, a FIFO with nobody behind it: the parent tells what matters
         fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    finally:
+        os.umask(mask)
     os.dup2(fd, 2)
     os.close(fd)
 

@@ -66,7 +66,8 @@ class Holder:
             pytest.skip(f"needs {python}: another user may not run the tests' own Python")
         self._count = count
         command = [*([] if uid == os.geteuid() else become(uid)), python, "-I", "-c", _HOLD, str(path), str(count)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd="/")
 
     def answers(self) -> list[str]:
         """Return what came of each connection, in order: `served` or `closed`."""
