@@ -11,11 +11,15 @@ from typing import Final
 
 from tests.mutation.parts import TREE, Part
 
-# A few fixed examples instead of a hundred random ones: each mutant is judged by the same tests.
+# A few fixed examples instead of a hundred random ones: each mutant is judged by the same tests. And a limit for
+# the memory of a mutant that never ends.
 CONFTEST: Final = '''"""Generated: the tests of one part among mutants."""
+
+import resource
 
 from hypothesis import settings
 
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
 pytest_plugins = ["tests.proof.tally"]
 settings.register_profile("mutation", max_examples=40, derandomize=True, database=None, deadline=None)
 settings.load_profile("mutation")
@@ -47,6 +51,7 @@ only_mutate = {_listed(part.source_files(tree))}
 pytest_add_cli_args = {_listed(ARGUMENTS)}
 pytest_add_cli_args_test_selection = {_listed(part.test_files(tree))}
 use_git_change_detection = false
+timeout_constant = 30.0
 """
 
 

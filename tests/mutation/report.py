@@ -103,5 +103,4 @@ def _line(mutant: Mutant) -> str:
 
 def _code(text: str) -> str:
     short = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-    marks = "``" if "`" in short else "`"
-    return f"{marks}{short}{marks}"
+    return f"`` {short} ``" if "`" in short else f"`{short}`"

@@ -1,8 +1,9 @@
 """Runs tests against changed modules, one forked process each, out of one that has pytest at hand already.
 
-A script of its own: `python warm.py JOBS LIMIT_S < mutants`, in the directory of the copy of the tree. A line of
-its input is a JSON list: key, name of the module, its file, the changed text, the arguments of pytest. A line of
-its output: key, exit code of pytest or minus the signal that ended it. Whoever takes longer is killed.
+A script of its own: `python warm.py JOBS LIMIT_S CPU_S < mutants`, in the directory of the copy of the tree. A
+line of its input is a JSON list: key, name of the module, its file, the changed text, the arguments of pytest. A
+line of its output: key, exit code of pytest or minus the signal that ended it. Whoever takes longer is killed, and
+whoever uses more than CPU_S of processor time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -61,12 +63,13 @@ def _judge(name: str, path: str, text: str, arguments: list[str]) -> int:
     return int(pytest.main(arguments))
 
 
-def _fork(mutant: list[Any]) -> int:
+def _fork(mutant: list[Any], cpu_s: int) -> int:
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
         code = _judge(*mutant[1:])
     finally:
         os._exit(code)
@@ -78,14 +81,14 @@ def main() -> None:
         importlib.import_module(name)
     sys.path[0] = os.getcwd()
     sys.dont_write_bytecode = True
-    jobs, limit_s = int(sys.argv[1]), float(sys.argv[2])
+    jobs, limit_s, cpu_s = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     waiting = [json.loads(line) for line in sys.stdin]
     waiting.reverse()
     running: dict[int, tuple[str, float]] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
-            running[_fork(mutant)] = (mutant[0], time.monotonic() + limit_s)
+            running[_fork(mutant, cpu_s)] = (mutant[0], time.monotonic() + limit_s)
         for pid, (_key, end) in running.items():
             if time.monotonic() > end:
                 os.kill(pid, signal.SIGKILL)
