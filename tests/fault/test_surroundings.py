@@ -19,7 +19,8 @@ import pytest
 from tests.conftest import MakeSite
 from tests.fault.surroundings import begin, log_transactions, told
 from tests.process import procs
-from tests.process.harness import Site, wait_until
+from tests.process.harness import Entry, Site, wait_until
+from tests.process.peer import next_address
 from tests.process.traffic import Traffic
 
 SETTINGS = {"loncDelayedScan": "0.2"}
@@ -109,6 +110,13 @@ def deliver(site: Site, number: int) -> None:
 def report(site: Site) -> None:
     """Ask everybody for the status, as the watchdog does."""
     site.signal(signal.SIGUSR1)
+
+
+def new_peer(site: Site, name: str) -> None:
+    """Put one more host into the table; return when the parent, which can tell nobody, has a child for it."""
+    site.write_hosts([*site.entries, Entry(name, next_address())])
+    site.signal(signal.SIGUSR2)
+    wait_until(lambda: site.board(name).parent.pid, 20, "the child of a new host")
 
 
 def lost_lines(site: Site) -> int:
@@ -260,6 +268,7 @@ def test_something_else_than_a_file_at_all_three_names(site: Site, kind: str) ->
         traffic.more(200)
         deliver(site, 1)
         report(site)
+        new_peer(site, "msul2")  # the parent does not hang in it either
         traffic.more()
         for path in paths:
             clear_the_way(path)

@@ -13,6 +13,7 @@ start, a daemon that answers no request, a test that cannot be collected. All of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -93,12 +94,20 @@ def run(promise: Promise, removal: Removal) -> RemovalResult:
 
 def copy_tree(tree: Path) -> None:
     """Copy all but what is made, with times, so that compiled modules are still good; link what costs to make."""
-    shutil.copytree(TREE, tree, ignore=_left_out, symlinks=True)
+    try:
+        shutil.copytree(TREE, tree, ignore=_left_out, symlinks=True, copy_function=_copy_if_there)
+    except shutil.Error as error:
+        raise BrokenError(f"the tree cannot be copied: {error}") from error
     (tree / ".venv").symlink_to(TREE / ".venv")
     (tree / "build").mkdir()
     bench = TREE / "build" / "bench"
     bench.mkdir(parents=True, exist_ok=True)
     (tree / "build" / "bench").symlink_to(bench)
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # somebody works in the tree: a file may just have gone
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:

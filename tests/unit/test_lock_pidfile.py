@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -48,6 +49,22 @@ def test_the_pid_file_is_whole_and_readable_by_all(pid_path: str) -> None:
     assert not remove_pid_file(FILES, pid_path, 4712)
     assert remove_pid_file(FILES, pid_path, 4711)
     assert not remove_pid_file(FILES, pid_path, 4711)
+
+
+@pytest.mark.parametrize("before", [b"", b"4711\n"])
+def test_a_pid_file_that_cannot_be_written_is_the_old_one_or_none(pid_path: str, before: bytes) -> None:
+    """No file of this process may have a byte more: what is written in place is empty then, or cut short (P16)."""
+    if before:
+        put(pid_path, before)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StartError, match="cannot be written: File too large"):
+            write_pid_file(FILES, pid_path, 12)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    folder = Path(pid_path).parent
+    assert [path.read_bytes() for path in folder.iterdir()] == ([before] if before else [])
 
 
 def make_odd(kind: str, path: str, foreign: Path) -> None:

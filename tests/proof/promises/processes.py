@@ -117,7 +117,7 @@ P16 = Promise(
         Removal(
             "The pid file is written in place.",
             ((LOCK, _PID, _IN_PLACE),),
-            (f"{STARTS}::test_when_the_starter_returns_pid_file_and_sockets_are_there",),
+            ("tests/unit/test_lock_pidfile.py::test_a_pid_file_that_cannot_be_written_is_the_old_one_or_none",),
         ),
         Removal(
             "The pid file outlives the daemon.",
@@ -153,7 +153,8 @@ P17 = Promise(
         ),
         Removal(
             "First starts wait for their turn as well.",
-            ((SUPERVISION, 'elif timer == "start_at" and peer.limited:', 'elif timer == "start_at":'),),
+            (("lonc/peers/table.py", "    (S.WANTED, G.START): (S.STARTING, _BEGIN),",
+              "    (S.WANTED, G.START): (S.BACKOFF, (Step.LISTEN, Step.LATER)),"),),
             ("tests/unit/test_peers_rules.py::test_first_starts_and_ordered_restarts_are_not_held_back",),
         ),
     ),
@@ -221,8 +222,14 @@ P20 = Promise(
             (ORPHANS,),
         ),
         Removal(
-            "A child keeps the lock of its parent.",
-            (("lonc/parent/perform.py", "        house.lock.close()\n", ""),),
+            "A start does not wait for who is about to give the lock back.",
+            ((LOCK, "_GONE_WAIT_S = 2.0", "_GONE_WAIT_S = 0.0"),),
+            ("tests/unit/test_lock.py::test_what_a_dead_daemons_child_holds_for_a_moment_is_waited_for",),
+        ),
+        Removal(
+            "A child keeps the lock of its parent, and a start does not wait for its end.",
+            (("lonc/parent/perform.py", "        house.lock.close()\n", ""),
+             (LOCK, "_GONE_WAIT_S = 2.0", "_GONE_WAIT_S = 0.0")),
             (f"{ENDINGS}::test_a_start_after_the_parent_was_killed_needs_no_hand[50]",),
         ),
     ),
@@ -248,7 +255,7 @@ P21 = Promise(
         Removal(
             "Signals that come during the start are forgotten.",
             ((FLOCK, "        self.reap()  # who died during exec was told to nobody",
-              "        self._asked.clear()\n        self.reap()"),),
+              "        self.house.loop.turn(0.0)\n        self._asked.clear()\n        self.reap()"),),
             (f"{LIFE}::test_signals_during_the_start_are_carried_out_after_it",),
         ),
         Removal(

@@ -148,8 +148,7 @@ P11 = Promise(
         Removal(
             "A client that says nothing is waited for.",
             ((CONNECTION, "_RECV = socket.MSG_DONTWAIT", "_RECV = 0"),),
-            (f"{CLIENTS}::test_a_client_that_only_says_goodbye_is_let_go",
-             f"{CLIENTS}::test_a_thousand_idle_and_a_hundred_slow_clients_change_nothing"),
+            (f"{CLIENTS}::test_a_thousand_idle_and_a_hundred_slow_clients_change_nothing",),
         ),
     ),
 )  # fmt: skip
@@ -178,11 +177,9 @@ P12 = Promise(
             (f"{LIMITS}::test_one_byte_more_is_refused_for_that_client_alone[echo:]",),
         ),
         Removal(
-            "The memory that long lines took is kept.",
-            (("lonc/child/child.py",
-              ("            allocator.give_back()  # a long line may have left far more than "
-              "it is worth keeping"), "            pass"),),
-            (f"{LIMITS}::test_memory_stays_bounded_through_long_lines[encrypt:eecho:]",),
+            "A line is held whole before its length is looked at.",
+            ((CLIENT, "LineBuffer(max_line_bytes + len(ENCRYPT))", "LineBuffer(1 << 40)"),),
+            (f"{LIMITS}::test_a_line_without_end_is_refused_before_its_newline[16777225]",),
         ),
     ),
 )  # fmt: skip
