@@ -13,15 +13,16 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import MakeSite
+from tests.history.checker import Checker
+from tests.history.model import Executed, Fault, Stored
 from tests.process import procs
 from tests.process.harness import Peer, Site, stays, wait_until
-from tests.process.peer import Record
+from tests.proof.tally import Tally
 
 KILLS = int(os.environ.get("LONC_TEST_KILLS", "50"))
 PARENT_KILLS = int(os.environ.get("LONC_TEST_PARENT_KILLS", "6"))
@@ -46,33 +47,19 @@ class Writer:
             self.site.delayed(name, b"put:msu:u:ns:a=%d\n" % number)
 
 
-def numbers(records: list[Record]) -> list[int]:
-    return [int(record.text.rpartition("=")[2]) for record in records]
-
-
-def senders(records: list[Record]) -> list[tuple[str, list[Record]]]:
-    """Return the executed messages in runs of one connection, in the order of execution."""
-    return [(name, list(run)) for name, run in itertools.groupby(records, key=lambda record: record.connection)]
-
-
-def check(peer: Peer, written: int, kills: int) -> int:
-    """Check the peer's log for order, loss, doubles and two senders; return how many came twice."""
-    records = peer.records("c")
-    got = Counter(numbers(records))
-    assert set(got) == set(range(written)), f"lost: {sorted(set(range(written)) - set(got))[:10]}"
-    doubles = sum(count - 1 for count in got.values())
-    assert doubles <= kills, f"{doubles} doubles after {kills} kills"
-    runs = senders(records)
-    connections = [name for name, _ in runs]
-    assert len(set(connections)) == len(connections), "two connections took turns: two senders"
-    expected = 0
-    for _, run in runs:
-        found = numbers(run)
-        # each link goes on where the last one ended, with at most the last message once more
-        assert found[0] in (expected, expected - 1), f"{found[0]} after {expected - 1}"
-        assert found == list(range(found[0], found[0] + len(found))), "out of order"
-        expected = found[-1] + 1
-    return doubles
+def check(peer: Peer, written: int, kills: int, tally: Tally) -> int:
+    """Check the peer's log for order, loss, doubles and two senders; count all; return how many came twice."""
+    checker = Checker()
+    checker.feed(Stored("msul1", f"m.msul1.{number}") for number in range(written))
+    checker.feed([Fault(0.0, "child", ("msul1",))] * kills)
+    checker.feed(
+        Executed(record.at, "msul1", f"m.msul1.{record.text.rpartition('=')[2]}", record.connection)
+        for record in peer.records("c")
+    )
+    violations = checker.finish()
+    tally.add(inputs=written, faults=kills, violations=checker.count)
+    assert not violations
+    return checker.doubles
 
 
 def check_open_times(peer: Peer) -> None:
@@ -119,7 +106,7 @@ def wait_flush(peer: Peer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_child_killed_at_random_instants_of_a_flush(make_site: MakeSite) -> None:
+def test_a_child_killed_at_random_instants_of_a_flush(make_site: MakeSite, tally: Tally) -> None:
     seed = random.randrange(1 << 30)
     site = make_site(["msul1"], settings=SETTINGS)
     peer = site.peer("msul1", "on *=late:1")
@@ -138,7 +125,7 @@ def test_a_child_killed_at_random_instants_of_a_flush(make_site: MakeSite) -> No
         if in_flush == KILLS:
             break
     wait_until(lambda: not site.waiting(), 60, "an empty directory")
-    doubles = check(peer, writer.written, kills)
+    doubles = check(peer, writer.written, kills, tally)
     check_open_times(peer)
     assert in_flush == KILLS, f"only {in_flush} of {kills} kills met messages on disk"
     told = site.log_text().count("may have been sent already before a crash")
@@ -149,7 +136,7 @@ def test_a_child_killed_at_random_instants_of_a_flush(make_site: MakeSite) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_killed_parent_and_a_new_daemon_at_once(make_site: MakeSite) -> None:
+def test_a_killed_parent_and_a_new_daemon_at_once(make_site: MakeSite, tally: Tally) -> None:
     """The orphan finishes what it has in hand while its successor is up already: never both at once."""
     seed = random.randrange(1 << 30)
     site = make_site(["msul1"], settings=SETTINGS | {"loncDelayedTimeout": "5"})
@@ -173,14 +160,14 @@ def test_a_killed_parent_and_a_new_daemon_at_once(make_site: MakeSite) -> None:
         writer.fill(BATCH)
     peer.script()
     wait_until(lambda: not site.waiting(), 60, "an empty directory")
-    doubles = check(peer, writer.written, kills)
+    doubles = check(peer, writer.written, kills, tally)
     check_open_times(peer)
     assert overlaps, "no new daemon met an orphan: nothing was shown"
     print(f"\n{kills} kills of the parent (seed {seed}), {overlaps} orphans met by the new daemon,")
     print(f"{writer.written} messages, 0 lost, {doubles} twice, never two senders")
 
 
-def test_parent_and_child_killed_together(make_site: MakeSite) -> None:
+def test_parent_and_child_killed_together(make_site: MakeSite, tally: Tally) -> None:
     site = make_site(["msul1"], settings=SETTINGS)
     peer = site.peer("msul1", "on *=late:5")
     writer = Writer(site)
@@ -194,10 +181,10 @@ def test_parent_and_child_killed_together(make_site: MakeSite) -> None:
         wait_until(lambda: not any(map(procs.alive, family)), 10, "their end")  # noqa: B023 - called at once
         site.start()
     wait_until(lambda: not site.waiting(), 30, "an empty directory")
-    check(peer, writer.written, 5)
+    check(peer, writer.written, 5, tally)
 
 
-def test_a_killed_lond_loses_nothing(make_site: MakeSite) -> None:
+def test_a_killed_lond_loses_nothing(make_site: MakeSite, tally: Tally) -> None:
     site = make_site(["msul1"], settings=SETTINGS)
     peer = site.peer("msul1", "on *=late:5")
     writer = Writer(site)
@@ -207,7 +194,7 @@ def test_a_killed_lond_loses_nothing(make_site: MakeSite) -> None:
         peer.wait_executed(kills * 5)
         peer.restart()
     wait_until(lambda: not site.waiting(), 30, "an empty directory")
-    check(peer, writer.written, 5)
+    check(peer, writer.written, 5, tally)
 
 
 def test_a_lock_held_elsewhere_stops_clients_once_and_for_five_seconds(make_site: MakeSite) -> None:

@@ -19,7 +19,7 @@ class Messages:
         self._waiting: deque[str] = deque()  # in the order of their first executions to come
         self._passed: set[str] = set()  # of these, those told as passed over: they have no place in the order
         self._told: set[str] = set()  # all that were ever told as passed over; few
-        self._latest = ""
+        self._latest = ("", "")  # token and link
         self._links: list[str] = []  # that carried messages, oldest first
         self._missed = 0
 
@@ -52,7 +52,7 @@ class Messages:
             return [f"{self.peer}: executed message {token}, which is for {owner or 'nobody'}"]
         if not number.isdigit() or int(number) >= self.stored:
             return [f"{self.peer}: executed message {token}, which was never stored"]
-        return self._by_link(token, link) + self._in_order(token)
+        return self._by_link(token, link) + self._in_order(token, link)
 
     def _by_link(self, token: str, link: str) -> list[str]:
         if link in self._links[:-1]:
@@ -61,11 +61,11 @@ class Messages:
             self._links = [*self._links[-7:], link]
         return []
 
-    def _in_order(self, token: str) -> list[str]:
+    def _in_order(self, token: str, link: str) -> list[str]:
         if token not in self._passed and token not in self._waiting:
-            return self._again(token)
+            return self._again(token, link)
         self.executed += 1
-        self._latest = token
+        self._latest = token, link
         if token in self._passed:
             self._passed.discard(token)
             return []
@@ -75,13 +75,17 @@ class Messages:
             return []
         return [f"{self.peer}: message {token} was executed before {first}, which was stored earlier"]
 
-    def _again(self, token: str) -> list[str]:
+    def _again(self, token: str, link: str) -> list[str]:
         self.doubles += 1
         found = []
         if self.doubles > self.faults:
             found.append(f"{self.peer}: message {token} came twice: {self.doubles} doubles, {self.faults} faults")
-        if token != self._latest and token not in self._told:
-            found.append(f"{self.peer}: message {token} came again after {self._latest}, which is a later one")
+        latest, carrier = self._latest
+        if token != latest and token not in self._told:
+            found.append(f"{self.peer}: message {token} came again after {latest}, which is a later one")
+        if token == latest and link == carrier:
+            found.append(f"{self.peer}: message {token} came again on link {link}, which was not lost")
+        self._latest = latest, link
         return found
 
     def lost(self) -> list[str]:

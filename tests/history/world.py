@@ -26,6 +26,8 @@ from tests.process.harness import Site, wait_until
 
 READY_S = 90.0
 SETTLE_S = 120.0
+MOST_WAITING = 4  # messages of one peer
+SLOW_S = 0.5
 STEP_S = 0.01  # between two steps of one client, on average
 _PASSED = re.compile(r"Delayed .* in (\S+) stayed unanswered on \d+ links")
 # Restarts and looks at the directory as fast as they may be, no child given up.
@@ -43,8 +45,8 @@ SETTINGS = {
 class World:
     """The site's peers are those of `londs`, and nothing else; use it in a `with` statement."""
 
-    def __init__(self, site: Site, londs: Londs, *, askers: int, writes_per_s: float, most: int = 4) -> None:
-        """askers: clients. most: messages of one peer that wait at once."""
+    def __init__(self, site: Site, londs: Londs, *, askers: int, writes_per_s: float, slow: int = 0) -> None:
+        """askers: clients; slow: those that leave their replies unread for a while, besides."""
         self.site = site
         self.londs = londs
         self.peers = [name_of(number) for number in range(londs.groups * londs.each)]
@@ -52,8 +54,9 @@ class World:
         self.checker = Checker()
         self.abnormal = 0  # ends that the log calls so
         self.kinds: Counter[str] = Counter()  # faults, by kind
-        self.writer = Writer(site, self.peers, self.recorder, most)
+        self.writer = Writer(site, self.peers, self.recorder, MOST_WAITING)
         self.askers = [Asker(site, self.peers, self.recorder, f"t{number}") for number in range(askers)]
+        self.askers += [Asker(site, self.peers, self.recorder, f"slow{n}", SLOW_S) for n in range(slow)]
         self._workers = [Worker(asker.step, STEP_S) for asker in self.askers]
         self._writing = Worker(self.writer.step, 1 / writes_per_s)
         self.log = LogReader(site.log_path)

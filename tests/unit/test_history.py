@@ -70,6 +70,9 @@ SPOILED: dict[str, tuple[list[Record], str]] = {
     "lost": ([*stored(2), *messages(0)], "message m.p1.1 was stored and never executed"),
     "lost, the last of a peer": (stored(1), "message m.p1.0 was stored and never executed"),
     "twice without a fault": ([*stored(1), *messages(0, 0)], "message m.p1.0 came twice: 1 doubles, 0 faults"),
+    "twice on one link": ([*stored(1), KILL, *messages(0, 0)], "m.p1.0 came again on link 1.1"),
+    "twice on the next link": (
+        [*stored(1), KILL, KILL, *messages(0), *messages(0, 0, link="1.2")], "m.p1.0 came again on link 1.2"),
     "three times for one kill": ([*stored(1), KILL, *messages(0, 0, 0)], "2 doubles, 1 faults"),
     "twice for a fault of another": (
         [*stored(1), Fault(1.0, "lond", ("p2",)), *messages(0, 0)], "message m.p1.0 came twice"),
@@ -134,7 +137,9 @@ def test_it_is_found_among_much_that_is_right(name: str) -> None:
 def test_a_message_that_was_passed_over_may_come_later_and_once_more() -> None:
     kills = [KILL] * 3
     assert check([*stored(3), Passed("p1", "m.p1.0"), *messages(1, 2, 0)]) == []
-    assert check([*stored(2), *kills, *messages(0, 0, 0), Passed("p1", "m.p1.0"), *messages(1, 0)]) == []
+    thrice = [*messages(0), *messages(0, link="1.2"), *messages(0, link="1.3")]
+    behind = [*messages(1, 0, link="1.4")]
+    assert check([*stored(2), *kills, *thrice, Passed("p1", "m.p1.0"), *behind]) == []
     assert check([*stored(2), Passed("p1", "m.p1.0"), *messages(1)]) == [
         "p1: message m.p1.0 was stored and never executed"
     ]
