@@ -73,9 +73,14 @@ def _key(file: str, change: Change) -> str:
 def _line(part: Part, key: str, file: str, change: Change) -> str:
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
     stem = Path(file).stem
-    tests = sorted(part.test_files(), key=lambda name: stem not in name)  # those named after it find it soonest
+    tests = sorted(part.test_files(), key=lambda name: _distance(part, name, module, stem))
     place = str(part.ground / file)
     return json.dumps([key, module, place, change.text, [*ARGUMENTS, *tests]]) + "\n"
+
+
+def _distance(part: Part, test: str, module: str, stem: str) -> tuple[bool, bool]:
+    """Return what sorts the tests: those named after the module find a change soonest, then those that use it."""
+    return stem not in test, module not in (part.ground / test).read_text("utf-8")
 
 
 def _limit_s(part: Part) -> float:
