@@ -77,7 +77,7 @@ def plain_name(mangled: str) -> str:
 
 
 def _metas(part: Part) -> list[Path]:
-    places = (part.ground / "mutants" / (name + ".meta") for name in part.source_files())
+    places = (part.ground / "mutants" / (name + ".meta") for name in part.source_files(part.ground))
     return [place for place in places if place.exists()]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from tests.mutation.functions import TOLD_S
@@ -35,7 +37,9 @@ def run(part: Part, jobs: int, *, tests_changed: bool) -> None:
     done = 0
     with (
         wanted.open(encoding="utf-8") as stream,
-        subprocess.Popen(command, cwd=part.ground, stdin=stream, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command, cwd=part.ground, env=_alone(), stdin=stream, stdout=subprocess.PIPE, text=True
+        ) as process,
     ):
         assert process.stdout is not None
         for answer in process.stdout:
@@ -62,8 +66,8 @@ def found(part: Part) -> list[Mutant]:
 
 
 def _all(part: Part) -> list[tuple[str, Change]]:
-    files = [name for name in part.source_files() if (part.ground / name).exists()]
-    return [(name, change) for name in files for change in changes((part.ground / name).read_text("utf-8"))]
+    files = [(name, part.ground / name) for name in part.source_files(part.ground)]
+    return [(name, change) for name, place in files for change in changes(place.read_text("utf-8"))]
 
 
 def _key(file: str, change: Change) -> str:
@@ -72,22 +76,30 @@ def _key(file: str, change: Change) -> str:
 
 def _line(part: Part, key: str, file: str, change: Change) -> str:
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    stem = Path(file).stem
-    tests = sorted(part.test_files(), key=lambda name: _distance(part, name, module, stem))
-    place = str(part.ground / file)
-    return json.dumps([key, module, place, change.text, [*ARGUMENTS, *tests]]) + "\n"
+    runs = [[*ARGUMENTS, *tests] for tests in _groups(part, module) if tests]
+    return json.dumps([key, module, str(part.ground / file), change.text, runs]) + "\n"
 
 
-def _distance(part: Part, test: str, module: str, stem: str) -> tuple[bool, bool]:
-    """Return what sorts the tests: those named after the module find a change soonest, then those that use it."""
-    return stem not in test, module not in (part.ground / test).read_text("utf-8")
+@cache
+def _groups(part: Part, module: str) -> tuple[list[str], ...]:
+    """Return the tests by how soon they find a change: named after the module, using it, all others."""
+    groups: tuple[list[str], ...] = ([], [], [])
+    for test in part.test_files(part.ground):
+        uses = module in (part.ground / test).read_text("utf-8")
+        groups[0 if module.rpartition(".")[2] in test else 1 if uses else 2].append(test)
+    return groups
+
+
+def _alone() -> dict[str, str]:
+    """Return an environment in which pytest looks for no plugins: that takes longer than many a test."""
+    return {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _limit_s(part: Part) -> float:
     """Return the time limit of one mutant: far above what the tests need; AssertionError if they fail."""
     start = time.monotonic()
-    command = [sys.executable, "-m", "pytest", *ARGUMENTS, *part.test_files()]
-    done = subprocess.run(command, cwd=part.ground, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", *ARGUMENTS, *part.test_files(part.ground)]
+    done = subprocess.run(command, cwd=part.ground, env=_alone(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     return max(LEAST_LIMIT_S, 20 * (time.monotonic() - start))
 

@@ -1,9 +1,10 @@
 """Runs tests against changed modules, one forked process each, out of one that has pytest at hand already.
 
 A script of its own: `python warm.py JOBS LIMIT_S CPU_S < mutants`, in the directory of the copy of the tree. A
-line of its input is a JSON list: key, name of the module, its file, the changed text, the arguments of pytest. A
-line of its output: key, exit code of pytest or minus the signal that ended it. Whoever takes longer is killed, and
-whoever uses more than CPU_S of processor time.
+line of its input is a JSON list: key, name of the module, its file, the changed text, and the arguments
+of one or more runs of pytest, of which the first that fails is the last. A line of its output: key, exit code of
+pytest or minus the signal that ended it. Whoever takes longer is killed, and whoever uses more than CPU_S of
+processor time.
 """
 
 from __future__ import annotations
@@ -52,15 +53,16 @@ class _Finder:
         )
 
 
-def _judge(name: str, path: str, text: str, arguments: list[str]) -> int:
-    """Run the tests in this process; return pytest's exit code, 1 when the module cannot even be imported."""
+def _judge(name: str, path: str, text: str, runs: list[list[str]]) -> int:
+    """Run the tests in this process; return pytest's exit code, that of the first run that fails."""
     import pytest
 
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     sys.meta_path.insert(0, _Finder(name, path, text))
-    return int(pytest.main(arguments))
+    codes = (int(pytest.main(arguments)) for arguments in runs)
+    return next(filter(None, codes), 0)
 
 
 def _fork(mutant: list[Any], cpu_s: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,11 +142,14 @@ def test_a_changed_module_is_judged_by_the_tests_in_a_process_of_its_own(tmp_pat
     (tmp_path / "box.py").write_text(source)
     (tmp_path / "test_box.py").write_text("import box\ndef test_limit(): assert box.LIMIT == 5\n")
     texts = {"same": source, "other": "LIMIT = 6\n", "broken": "LIMIT =\n", "endless": "while True: pass\n"}
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout", "test_box.py"]
-    lines = [json.dumps([key, "box", str(tmp_path / "box.py"), text, arguments]) for key, text in texts.items()]
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout"]
+    runs = [[*options, "test_nothing.py"], [*options, "test_box.py"]]
+    lines = [json.dumps([key, "box", str(tmp_path / "box.py"), text, runs]) for key, text in texts.items()]
     done = subprocess.run(
         [sys.executable, warm.__file__, "4", "50", "1"],
-        cwd=tmp_path, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=60,
+        cwd=tmp_path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, input="\n".join(lines),
+        capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     codes = dict(map(json.loads, done.stdout.splitlines()))
     assert {key: verdict(code) for key, code in codes.items()} == {
@@ -181,6 +185,8 @@ def test_the_results_of_mutmut_are_read_and_survivors_tried_again(
 ) -> None:
     monkeypatch.setattr("tests.mutation.parts.BUILD", tmp_path)
     part = Part("wire", ("lonc/wire/words.py",), ())
+    (part.ground / "lonc/wire").mkdir(parents=True)
+    (part.ground / "lonc/wire/words.py").touch()
     place = part.ground / "mutants/lonc/wire/words.py"
     place.parent.mkdir(parents=True)
     name = "x\u01c1Box\u01c1fill__mutmut_"
