@@ -158,7 +158,9 @@ def test_an_unknown_peer_is_a_key_error() -> None:
 def test_the_drawing_shows_every_arrow_once() -> None:
     lines = drawing().splitlines()
     assert lines[0] == "stateDiagram-v2"
+    assert lines[1] == "    [*] --> WANTED"
     assert "    STOPPING --> [*]: FINISHED" in lines
+    assert "    UP --> BACKOFF: DIED / ENDED" in lines
     arrows = [line.partition(":")[0] for line in lines[2:]]
     assert len(arrows) == len(set(arrows))
     assert sum(line.count("/") + 1 for line in lines[2:]) == len(TABLE)

@@ -62,11 +62,19 @@ def test_a_peer_knows_since_when_it_is_what_it_is_and_its_childs_pid() -> None:
     assert (peers.peer("p").since, peers.peer("p").pid, peers.peer("p").down_since) == (9.0, 0, 9.0)
 
 
+def test_the_record_of_a_child_of_the_former_self() -> None:
+    peers = Peers(Rules())
+    peers.adopt("p", 7, 4.0, wanted=True)
+    peer = peers.peer("p")
+    assert (peer.since, peer.down_since, peer.pid, peer.attempts) == (4.0, 4.0, 7, 0)
+
+
 def test_a_start_that_was_due_is_forgotten_with_the_socket() -> None:
     peers = in_state("BACKOFF")
     assert peers.next_deadline() == 101.0
     assert peers.on_input("p", SocketFailed(), 100.0) == [Unlisten("p")]
     assert peers.next_deadline() is None
+    assert peers.peer("p").start_at is None
     assert peers.on_time(1000.0) == []
 
 
