@@ -13,6 +13,7 @@ NAMESPACES = "root and network namespaces"
 STRACE = "strace that may trace"
 FAKETIME = "libfaketime"
 COMPILER = "a C compiler"
+BUFFERS = "tests/fault/test_zombies_and_buffers.py::"
 MISDEEDS = "tests/fault/test_peer_misdeeds.py::"
 PROCESSES = "tests/fault/test_process_faults.py::"
 
@@ -39,6 +40,7 @@ ROWS = (
         "kill -9 of child, parent and lond at random instants and at every system call of a flush",
         (
             "tests/fault/test_delayed_kills.py",
+            "tests/fault/test_strace_kills.py",
             "tests/fault/test_delayed_faults.py",
             "tests/fault/test_delayed_races.py",
             "tests/fault/test_critical_kills.py",
@@ -46,14 +48,15 @@ ROWS = (
             "tests/process/test_lond_kills.py",
         ),
         needs=STRACE,
-        sizes={"LONC_TEST_KILLS": "200", "LONC_TEST_PARENT_KILLS": "20"},
-        seconds=400,
+        sizes={"LONC_TEST_KILLS": "200", "LONC_TEST_PARENT_KILLS": "20", "LONC_TEST_STRACE": "all"},
+        seconds=450,
     ),
     Row(
         2,
         "lond restarts; reset instead of an orderly end; a reset at each step of the dialogue",
         (
             f"{MISDEEDS}test_every_step_of_the_dialogue_cut_twice",
+            "tests/fault/test_bad_line.py",
             f"{MISDEEDS}test_a_reply_gone_wrong_costs_con_lost_and_the_link",
             f"{MISDEEDS}test_a_peer_that_leaves_after_its_reply_costs_nobody_anything",
             "tests/fault/test_delayed_kills.py::test_a_killed_lond_loses_nothing",
@@ -61,13 +64,14 @@ ROWS = (
             "tests/process/test_links_loss.py",
             "tests/process/test_links_tokens.py",
         ),
-        sizes={"LONC_TEST_TOKENS": "1000000"},
+        sizes={"LONC_TEST_TOKENS": "1000000", "LONC_TEST_SEEDS": "50"},
         seconds=150,
     ),
     Row(
         3,
         "a half-open connection, idle and with data in flight",
-        ("tests/fault/test_half_open.py",),
+        ("tests/fault/test_half_open.py", "tests/fault/test_bad_line.py"),
+        sizes={"LONC_TEST_SEEDS": "20"},
         seconds=40,
     ),
     Row(
@@ -89,6 +93,8 @@ ROWS = (
         "segments of one byte both ways, tiny buffers",
         (
             f"{MISDEEDS}test_one_byte_segments_both_ways_from_the_first_byte",
+            f"{BUFFERS}test_tiny_buffers_at_both_ends",
+            "tests/fault/test_bad_line.py",
             f"{MISDEEDS}test_long_lines_in_small_segments",
             "tests/process/test_load.py::test_requests_in_writes_of_one_byte",
             "tests/process/test_load.py::test_both_sides_in_single_bytes_and_encrypted",
@@ -102,19 +108,24 @@ ROWS = (
             "tests/fault/test_surroundings.py",
             "tests/fault/test_log_faults.py",
             "tests/fault/test_scoreboard_faults.py",
+            "tests/fault/test_strace_child.py::test_no_room_for_logs_and_what_was_refused",
+            "tests/fault/test_strace_errors.py",
             "tests/fault/test_delayed_faults.py::test_a_full_disk_stops_no_message",
             "tests/fault/test_delayed_faults.py::test_any_failing_call_costs_no_message_and_no_double",
             "tests/unit/test_status.py::test_a_full_disk_raises_nothing_at_any_call",
             "tests/fault/test_store_surroundings.py",
         ),
-        needs=ROOT,
-        seconds=60,
+        needs=f"{ROOT}; {STRACE}",
+        sizes={"LONC_TEST_STRACE": "all"},
+        seconds=900,
     ),
     Row(
         7,
         "no file descriptor is left, in the process or in the system",
         (
             "tests/process/test_clients.py::test_no_descriptor_left",
+            "tests/fault/test_strace_child.py::test_no_descriptor_for_clients_links_and_files",
+            "tests/fault/test_strace_child.py::test_a_link_whose_reads_and_writes_fail_is_another_link",
             "tests/process/test_clients.py::test_clients_leave_descriptors_for_link_and_log",
             "tests/fault/test_delayed_moments.py::test_no_descriptor_free_ends_the_run_for_a_second",
         ),
@@ -150,28 +161,36 @@ ROWS = (
         10,
         "the clock jumps ten years to and fro",
         (
+            "tests/fault/test_clock.py",
             "tests/fault/test_log_faults.py::test_clock_jumps_of_ten_years_change_only_the_text",
             "tests/unit/test_delayed_ages.py",
             "tests/unit/test_clock.py::test_ctime_after_a_clock_jump",
         ),
         needs=FAKETIME,
+        sizes={"LONC_TEST_JUMPS": "200"},
         seconds=60,
     ),
     Row(
         11,
         "1,000 clients that never finish a line, 100 that never read, 10,000 at once, 5,000 connects a second",
         (
+            "tests/fault/test_many_clients.py",
             "tests/process/test_clients.py::test_a_thousand_idle_and_a_hundred_slow_clients_change_nothing",
             "tests/process/test_deaf.py",
             "tests/process/test_load.py",
         ),
         needs=COMPILER,
+        sizes={"LONC_TEST_CROWD": "10000", "LONC_TEST_STORM": "5000"},
         seconds=120,
     ),
     Row(
         12,
         "lines of 16 MiB, of one byte more, without end; NUL, high bytes, CR LF, no newline, empty, blanks",
-        ("tests/process/test_limits.py", "tests/process/test_clients.py::test_printf_into_nc"),
+        (
+            "tests/fault/test_line_corpus.py",
+            "tests/process/test_limits.py",
+            "tests/process/test_clients.py::test_printf_into_nc",
+        ),
         seconds=90,
     ),
     Row(
@@ -188,11 +207,13 @@ ROWS = (
         14,
         "broken enc: frames; every mutation of one byte of valid ones",
         (
+            "tests/fault/test_frame_mutations.py",
             "tests/unit/test_cipher.py::test_every_single_byte_mutation_is_decoded_or_refused",
             "tests/unit/test_cipher.py::test_a_frame_that_cannot_be_decoded_is_refused_and_not_quoted",
             f"{MISDEEDS}test_a_frame_that_cannot_be_decoded_costs_its_client_con_lost_and_nothing_else",
             f"{MISDEEDS}test_other_frames_of_the_peer",
         ),
+        sizes={"LONC_TEST_MUTATIONS": "2000"},
         seconds=60,
     ),
     Row(
@@ -200,13 +221,15 @@ ROWS = (
         "delayed files of every kind, content, name and age; changed underneath; 100,000; no directory",
         (
             "tests/unit/test_delayed_corpus.py",
+            "tests/fault/test_many_messages.py",
             "tests/unit/test_delayed_ages.py",
             "tests/fault/test_delayed_moments.py",
             "tests/fault/test_delayed_races.py",
             "tests/fault/test_delayed_faults.py::test_a_replacement_at_any_call_is_sent_too",
             "tests/process/test_delayed_flow.py",
         ),
-        seconds=90,
+        sizes={"LONC_TEST_MESSAGES": "100000"},
+        seconds=900,
     ),
     Row(
         16,
@@ -221,6 +244,7 @@ ROWS = (
         "one address for several, an id twice, our own, no address, a slow resolver, one that moves, IPv6",
         (
             "tests/process/test_resolving.py",
+            "tests/fault/test_tables.py::test_each_kind_of_entry_at_once",
             "tests/process/test_dialogue.py::test_the_link_to_our_own_id",
             "tests/process/test_dialogue.py::test_one_lond_that_plays_several_ids",
             "tests/process/test_table_again.py::test_a_changed_address_is_dialed_though_the_old_one_hangs",
@@ -232,7 +256,8 @@ ROWS = (
     Row(
         18,
         "1,000 peers: all dead, half of them, none",
-        ("tests/process/test_scale.py",),
+        ("tests/fault/test_many_peers.py", "tests/process/test_scale.py"),
+        sizes={"LONC_TEST_PEERS": "1000"},
         seconds=300,
     ),
     Row(
@@ -240,6 +265,7 @@ ROWS = (
         "fork fails",
         (
             f"{PROCESSES}test_forks_that_fail_are_tried_again",
+            "tests/fault/test_strace_errors.py",
             f"{PROCESSES}test_a_limit_of_processes_is_waited_out",
             "tests/process/test_parent_children.py::test_a_fork_that_fails_is_tried_again_and_never_ends_the_parent",
             "tests/process/test_on_demand.py::test_a_knock_while_forks_fail_is_answered_when_they_work",
@@ -266,6 +292,7 @@ ROWS = (
         "a child in an endless loop, a stopped one, a zombie",
         (
             f"{PROCESSES}test_a_stopped_child_and_one_in_a_busy_loop_are_found_and_replaced",
+            f"{BUFFERS}test_zombies_are_reaped_and_replaced_as_soon_as_the_parent_can",
             "tests/process/test_parent_children.py::test_a_stuck_child_is_found_and_replaced",
             "tests/process/test_parent_children.py::test_sigchld_by_hand_is_harmless",
             "tests/fault/test_pool_babysitter.py",
@@ -276,18 +303,21 @@ ROWS = (
         22,
         "hosts.tab half-written, empty, of 100,000 lines, binary, with CR LF",
         (
+            "tests/fault/test_tables.py",
             "tests/unit/test_config_hosts.py",
             "tests/process/test_starts.py::test_a_table_that_cannot_be_used",
             "tests/process/test_restart.py::test_hup_to_something_broken_keeps_the_old_one_serving",
             "tests/process/test_table_again.py::test_a_table_that_cannot_be_used_changes_nothing_and_is_told",
         ),
+        sizes={"LONC_TEST_TABLES": "all"},
         seconds=60,
     ),
     Row(
         23,
         "one bit is flipped anywhere in the stream",
-        (f"{MISDEEDS}test_one_flipped_bit_is_never_a_crash",),
-        seconds=60,
+        (f"{MISDEEDS}test_one_flipped_bit_is_never_a_crash", "tests/fault/test_bad_line.py"),
+        sizes={"LONC_TEST_SEEDS": "100"},
+        seconds=400,
     ),
     Row(
         24,
