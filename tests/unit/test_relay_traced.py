@@ -144,6 +144,23 @@ def test_nothing_is_told_as_answered_before_it_was_asked() -> None:
     assert stage.told == [Traced(Who(2, 100), b"second", 6, t + 5, None, t + 5, b"con_lost", False)]
 
 
+def test_what_is_lost_without_a_time_of_its_own_is_told_at_the_last_one_known() -> None:
+    stage = traced(pipeline=1)
+    t = stage.now
+    stage.says("a", b"one\n")
+    stage.says("b", b"goes\n")
+    stage.says("c", b"waits\n")
+    stage.now = t + 1
+    assert stage.link(b"1\n")
+    stage.relay.quit_waiting()
+    assert [(one.line, one.answered) for one in stage.told] == [(b"one", t + 1), (b"waits", t + 1)]
+    stage.says("d", b"waits\n")
+    stage.now = t + 2
+    stage.says("e", b"two\nlines\n")
+    stage.relay.quit_waiting()
+    assert [one.answered for one in stage.told[2:]] == [t + 2] * 3
+
+
 def test_what_was_asked_before_and_is_lost_is_answered_and_told_of_nowhere() -> None:
     stage = TracedStage()
     stage.says("a", b"x\n")
