@@ -26,7 +26,7 @@ def daemon_options(program: str, description: str, epilog: str) -> argparse.Argu
     parser.add_argument("--conf-dir", metavar="DIR", help="directory of loncapa_apache.conf and loncapa.conf")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     # The hand-over of a restart: descriptor of the parent's notes. Only the parent itself uses it.
-    parser.add_argument("--resume", metavar="FD", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--resume", metavar="FD", type=_descriptor, help=argparse.SUPPRESS)
     return parser
 
 
@@ -68,3 +68,11 @@ def own_command(conf_dir: str, foreground: bool) -> tuple[str, ...]:
     """
     options = ("--conf-dir", conf_dir, *(("--foreground",) if foreground else ()))
     return (sys.executable, os.path.abspath(sys.argv[0]), *options)
+
+
+def _descriptor(word: str) -> int:
+    """Return the number of a descriptor; ValueError for what can be none, which argparse tells."""
+    number = int(word)
+    if not 0 <= number < 1 << 31:
+        raise ValueError(word)
+    return number
