@@ -310,8 +310,10 @@ class LoncStage:
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def end_case(self) -> None:
-        """Close what the case has left open; a link that nothing is wrong with stays for the next case."""
+    def end_case(self, clean: bool = True) -> None:
+        """Close what the case has left open; after a clean case a usable link stays for the next one."""
+        if not clean:
+            self.hang_up()
         for wire in self.wires:
             if wire not in self.links:
                 wire.close()

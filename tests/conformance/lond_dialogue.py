@@ -226,3 +226,10 @@ def ping(stage: LondStage) -> None:
     link = stage.link()
     link.ask(b"sethost:" + stage.target.peer)
     expect(link.ask(b"ping"), stage.target.peer)
+
+
+@case("2.75", "`init` is known by its word characters alone.")
+def init_with_blanks(stage: LondStage) -> None:
+    """Check a carriage return and blanks around the word."""
+    answer = stage.call().ask(b" init\r")
+    require(answer not in (b"", b"refused", b"bye"), "a challenge", answer)

@@ -91,9 +91,9 @@ def unfinished(stage: LondStage) -> None:
 
 @case("1.59", "A request may be long.")
 def long_request(stage: LondStage) -> None:
-    """Check 200,000 bytes of an unknown command."""
-    link = stage.link()
-    expect(link.ask(stage.mark() + b":" + b"x" * 200_000), b"unknown_cmd")
+    """Check 200,000 bytes of an unknown command, or half of what this lond allows."""
+    size = min(200_000, stage.target.max_line // 2 or 200_000)
+    expect(stage.link().ask(stage.mark() + b":" + b"x" * size), b"unknown_cmd")
 
 
 @case("1.60", "Several connections of one client are served side by side.")
@@ -112,3 +112,37 @@ def broken_off(stage: LondStage) -> None:
     leaving.reset()
     expect(staying.ask(b"ping"), own)
     expect(stage.link().ask(b"ping"), own)
+
+
+@case("1.62", "A client that ends what it sends gets the replies to its whole lines, then the end.")
+def half_close(stage: LondStage) -> None:
+    """Check three requests and the end of file behind them."""
+    link = stage.link()
+    link.send(b"ping", stage.mark(), b"ping")
+    link.half_close()
+    own = link.line("a reply to ping")
+    link.expect(b"unknown_cmd")
+    link.expect(own)
+    link.end()
+
+
+@case("1.63", "Replies to requests in one segment are each a line of their own.")
+def one_segment(stage: LondStage) -> None:
+    """Check three requests of which the last arrives in two pieces."""
+    link = stage.link()
+    link.raw(b"ping\nping\npi")
+    own = link.line("a reply to ping")
+    link.expect(own)
+    link.raw(b"ng\n")
+    link.expect(own)
+
+
+@case("1.64", "A command above the limit is an error; the connection goes on.", ours="D85", needs=("max_line",))
+def too_long(stage: LondStage) -> None:
+    """Check that it keeps its place among the requests."""
+    link = stage.link()
+    own = link.ask(b"ping")
+    link.send(b"x" * (stage.target.max_line + 1), b"ping")
+    reply = link.line("an error")
+    require(reply.startswith(b"error:"), "a line that begins error:", reply)
+    link.expect(own)

@@ -24,6 +24,7 @@ class LondTarget:
     source: str = ""  # address to come from
     stranger: str = ""  # address that is in no table
     user: bytes = b""  # DOMAIN:NAME of a user at home there, whose namespace nohist_conformance may be written to
+    max_line: int = 0  # bytes of its longest command
     limit_s: float = 10.0
 
     def has(self, need: str) -> bool:
@@ -111,8 +112,8 @@ class LondStage:
         """Return a word that is no command and like no other of this run."""
         return b"conformance%d_%d" % (os.getpid(), next(self._marks))
 
-    def end_case(self) -> None:
-        """Close what is open."""
+    def end_case(self, clean: bool = True) -> None:
+        """Close what is open, clean or not."""
         for call in self._calls:
             call.close()
         self._calls.clear()

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--peer-id", help="of lond", default="")
     add("--original", action="store_true", help="what is ours alone is no failure; long limits")
     usual = f"{LIMIT_S:g}; originals {ORIGINAL_LIMIT_S:g}"
+    add("--max-line", type=int, default=0, metavar="BYTES", help="longest request that the program takes")
     add("--timeout", type=float, default=0.0, metavar="S", help=f"limit of each step of a case ({usual})")
     usual = f"{REDIAL_S:g}; originals {ORIGINAL_REDIAL_S:g}"
     add("--redial", type=float, default=0.0, metavar="S", help=f"limit of a new dial ({usual})")
@@ -52,7 +53,6 @@ def _lonc_options(made: argparse.ArgumentParser) -> None:
     add("--grace", type=float, default=2.0, metavar="S", help="how long its requests wait without a link (2)")
     add("--request-timeout", type=float, default=0.0, metavar="S", help="limit of a request, if it is short")
     add("--init-timeout", type=float, default=0.0, metavar="S", help="limit of a step of the dialogue, if short")
-    add("--max-line", type=int, default=0, metavar="BYTES", help="longest request")
     add("--max-reply", type=int, default=0, metavar="BYTES", help="longest reply")
     add("--long-reply", type=int, default=1 << 20, metavar="BYTES", help="length for sentence 1.11 (1 MiB)")
     add("--delayed", default="", metavar="DIRECTORY", help="of its delayed messages, where some are put")
@@ -102,6 +102,7 @@ def lond_target(options: argparse.Namespace) -> LondTarget:
         source=options.source,
         stranger=options.stranger,
         user=options.user.encode(),
+        max_line=options.max_line,
         limit_s=limits(options)[0],
     )
 

@@ -27,8 +27,8 @@ class Tidy(Protocol):
     def target(self) -> Target:
         """What is known about the program under test."""
 
-    def end_case(self) -> None:
-        """Close what a case has left open."""
+    def end_case(self, clean: bool = True) -> None:
+        """Close what a case has left open; clean False: everything, since nobody knows what is on its way."""
 
 
 @dataclass(slots=True)
@@ -69,20 +69,28 @@ def run_case(case: Case[AnyStage], stage: AnyStage, *, original: bool = False, r
     began = time.monotonic()
     for attempt in range(1, retries + 2):
         outcome.attempts = attempt
+        outcome.state = OURS if original and case.ours else FAILED
         try:
-            case.run(stage)
-            outcome.state = PASSED
-        except UnfitError as unfit:
-            outcome.state, outcome.reason = SKIPPED, str(unfit)
-        except MismatchError as mismatch:
-            outcome.state = OURS if original and case.ours else FAILED
-            outcome.expected, outcome.got = mismatch.expected, mismatch.got
+            _attempt(case, stage, outcome)
         finally:
-            stage.end_case()
+            stage.end_case(clean=outcome.state in (PASSED, SKIPPED))
         if outcome.state in (PASSED, SKIPPED):
             break
     outcome.seconds = round(time.monotonic() - began, 3)
     return outcome
+
+
+def _attempt(case: Case[AnyStage], stage: AnyStage, outcome: Outcome) -> None:
+    """Run a case once and write into the outcome what came of it, if that is not failure."""
+    try:
+        case.run(stage)
+        outcome.state = PASSED
+    except UnfitError as unfit:
+        outcome.state, outcome.reason = SKIPPED, str(unfit)
+    except MismatchError as mismatch:
+        outcome.expected, outcome.got = mismatch.expected, mismatch.got
+    except (LookupError, ValueError, OSError) as error:  # what came was so odd that the case could not read it
+        outcome.expected, outcome.got = "something that the case can read", f"{type(error).__name__}: {error}"
 
 
 def run_all(

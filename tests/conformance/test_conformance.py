@@ -11,7 +11,7 @@ from tests.conformance.lonc_stage import LoncStage, LoncTarget
 from tests.conformance.lond_stage import LondStage, LondTarget
 from tests.conformance.model import Case
 from tests.conformance.runner import FAILED, SKIPPED, Outcome, run_all
-from tests.conftest import MakeSite
+from tests.conftest import SITES, MakeSite
 from tests.process.harness import Entry, Site
 from tests.process.lond_site import LondSite
 from tests.proof.tally import Tally
@@ -92,13 +92,15 @@ def test_our_lonc_has_a_key_for_any_ids_and_lets_requests_wait(
     judge(run_all(numbered(*OF_GRACE), stages["z"]), [], tally)
 
 
-def test_our_lond_keeps_every_sentence(tally: Tally) -> None:
-    site = LondSite(own=[Entry("srv2", "taken from the site")])
+def test_our_lond_keeps_every_sentence(request: pytest.FixtureRequest, tally: Tally) -> None:
+    site = LondSite(own=[Entry("srv2", "taken from the site")], settings={"londMaxCommand": str(MAX_LINE)})
+    request.node.stash[SITES] = [site]
     try:
         site.add_user()
         site.start()
         known = LondTarget(site.address, site.port, OWN.encode(), site.own_id.encode(), limit_s=LIMIT_S)
         known.second, known.user, known.stranger = b"srv2", b"msu:joe", "127.0.0.99"
+        known.max_line = MAX_LINE
         judge(run_all(tables.LOND_CASES, LondStage(known)), [], tally)
     finally:
         site.cleanup()

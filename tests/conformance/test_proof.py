@@ -29,6 +29,7 @@ BROKEN_BY = {
     "ascii": ["1.3"],
     "skip-empty": ["1.7"],
     "send-rest": ["1.9"],
+    "echo-refusal": ["2.31", "2.32"],
     "mangle-challenge": ["2.2"],
     "hasty": ["2.9"],
     "any-ok": ["2.33"],
@@ -65,6 +66,7 @@ MISDEEDS = {
     "on ping=twice": ["1.51"],
     "on ping=reply:somebody": ["2.74"],
     "on ping=done-skip@2": ["1.53"],
+    "on ping=done-close": ["1.62", "1.63"],
     "on conformance*=reply:ok": ["6.51"],
     "on conformance*=reply:": ["1.52"],
 }
@@ -135,6 +137,13 @@ def test_what_is_ours_alone_is_no_failure_of_an_original(classic: Classic) -> No
     classic.breaks("", SHORT_S)
     assert of(classic.run(NOT_CLASSIC), FAILED) == NOT_CLASSIC
     assert of(classic.run(NOT_CLASSIC, original=True), OURS) == NOT_CLASSIC
+
+
+def test_a_failure_does_not_disturb_the_sentences_behind_it(classic: Classic) -> None:
+    classic.breaks("", SHORT_S)
+    assert of(classic.run(["1.16"]), FAILED) == ["1.16"]  # requests are left on the link, without a reply
+    classic.stage.target.limit_s = classic.stage.target.redial_s = LONG_S
+    assert of(classic.run(["1.18"]), PASSED) == ["1.18"]
 
 
 def test_a_wrong_lond_is_reported(make_site: MakeSite, tally: Tally) -> None:

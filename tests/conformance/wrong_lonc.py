@@ -24,6 +24,7 @@ FAULTS = {
     "ascii": "bytes above 127 are lost",
     "skip-empty": "an empty request is passed over",
     "send-rest": "an unfinished line at the end of a client is sent",
+    "echo-refusal": "a refusal is echoed as if it were a challenge",
     "mangle-challenge": "the challenge is echoed with its blanks squeezed",
     "hasty": "sethost is said without waiting for the answer to the echo",
     "any-ok": "whatever answers the echo is taken for ok",
@@ -107,12 +108,14 @@ class WrongLonc:
         # behind the connect: a link that was made before the file was written is never one with the new faults
         self.faults = set(self.faults_path.read_text().split())
         challenge = self.ask(b"init")
+        if challenge in (b"refused", b"bye") and "echo-refusal" not in self.faults:
+            raise LinkLostError
         if "mangle-challenge" in self.faults:
             challenge = b" ".join(challenge.split())
         if "hasty" in self.faults:
             self.link.sendall(challenge + b"\nsethost:" + self.peer + b"\n")
         verdict = self.reply() if "hasty" in self.faults else self.ask(challenge)
-        if challenge in (b"refused", b"bye") or (verdict != b"ok" and "any-ok" not in self.faults):
+        if verdict != b"ok" and "any-ok" not in self.faults:
             raise LinkLostError
         chosen = self.reply() if "hasty" in self.faults else self.ask(b"sethost:" + self.peer)
         if chosen != b"ok" and "need-sethost" in self.faults:
@@ -124,6 +127,16 @@ class WrongLonc:
             raise LinkLostError
         ids = (self.own, self.peer) if "swapped-key" in self.faults else (self.peer, self.own)
         self.cipher = Cipher(key_of(*ids, build_key + (b"\n" if "newline-key" in self.faults else b"")))
+
+    def take_unasked(self, link: socket.socket) -> None:
+        """Read what comes while no request is under way."""
+        try:
+            data = link.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        self.rest += data
+        if not data:
+            self.lose()
 
     def lose(self) -> None:
         """Close what is left of the link."""
@@ -178,7 +191,10 @@ class WrongLonc:
 
     def hear(self, client: socket.socket) -> None:
         """Read from a client and answer what it has asked."""
-        data = client.recv(1 << 16)
+        try:
+            data = client.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
         lines = (self.clients[client] + data).split(b"\n")
         self.clients[client] = lines.pop()
         if not data:
@@ -209,11 +225,8 @@ class WrongLonc:
             for one in select.select(watched, [], [], REDIAL_S if self.link is None else 1.0)[0]:
                 if one is self.listener:
                     self.clients[self.listener.accept()[0]] = b""
-                elif one is self.link:
-                    if not one.recv(1 << 16, socket.MSG_PEEK):
-                        self.lose()
-                    else:
-                        self.rest += one.recv(1 << 16)
+                elif one is self.link:  # nobody has asked: it is the end, or what must not be
+                    self.take_unasked(one)
                 elif one in self.clients:
                     self.hear(one)
 
