@@ -16,6 +16,7 @@ PARENT_CHILDREN = "tests/process/test_parent_children.py"
 PARENT_RESTART = "tests/process/test_parent_restart.py"
 OBSTACLES = "tests/process/test_start_obstacles.py"
 STARTS = "tests/process/test_starts.py"
+ASKED_NO_MORE = "tests/process/test_asked_no_more.py"
 ENDINGS = "tests/process/test_endings.py"
 RESTART = "tests/process/test_restart.py"
 FAULTS = "tests/fault/test_process_faults.py"
@@ -34,6 +35,11 @@ _FORKS_FAIL = """            self._forks_fail(error)
 _SECOND_TERM = """            for name in set(self.house.children.values()):
                 self.performer.give(name, peers.Hurried())
             return"""
+_ANSWERS_ALL = """        self.relay.quit_waiting()
+        self.clients.stop_asking()
+        while self.relay.dirty:
+            self._attend()
+        self.clients.close_all()"""
 _TABLE_FAILS = """        house.log.write(text, Severity.CRITICAL)
         house.ledger.tell_log()
         return"""
@@ -345,7 +351,7 @@ P23 = Promise(
             "Each restart keeps a little memory in each child.",
             (("lonc/parent/tables.py", "    before, old = house.hosts, set(house.peers.names())",
               ("    before, old = house.hosts, set(house.peers.names())\n"
-              "    globals().setdefault('_KEPT', []).append(bytearray(400_000))")),),
+              "    globals().setdefault('_KEPT', []).append(b'x' * 1_000_000)")),),
             (f"{FAULTS}::test_many_usr2_leave_nothing_behind",),
         ),
     ),
@@ -355,24 +361,25 @@ P24 = Promise(
     "P24",
     "HUP under load refuses no connect, answers all that a client could write, and closes a client between "
     "requests.",
-    (RESTART, PARENT_RESTART, "tests/process/test_restart_load.py", ENDINGS),
+    (RESTART, PARENT_RESTART, "tests/process/test_restart_load.py", ENDINGS, ASKED_NO_MORE),
     (
         Removal(
             "The listening sockets are not handed over.",
             (("lonc/parent/restart.py", "        fd = listener.sock.fileno() if listener else -1",
               "        fd = -1"),),
-            (f"{RESTART}::test_clients_that_come_during_the_hand_over_wait_and_are_served",),
+            (f"{PARENT_RESTART}::test_many_restarts_under_clients_refuse_nobody_and_leave_nothing_open",
+             f"{PARENT_RESTART}::test_hup_keeps_pid_sockets_and_lock_and_replaces_every_child"),
         ),
         Removal(
             "What a client has written in the last moment is not read any more.",
             ((CONNECTION, ("        while not self.finishing and not self.gone and self.read():\n            "
               "pass\n"), ""),),
-            ("tests/process/test_restart_load.py::test_clients_that_never_hang_up_are_answered_or_refused_visibly[7]",),
+            (f"{ASKED_NO_MORE}::test_all_that_was_written_is_answered_and_a_later_write_fails",),
         ),
         Removal(
             "A client can go on writing to a child that reads no more.",
             ((CONNECTION, "            self.sock.shutdown(socket.SHUT_RD)", "            self.sock.fileno()"),),
-            (HAND_OVER,),
+            (f"{ASKED_NO_MORE}::test_all_that_was_written_is_answered_and_a_later_write_fails",),
         ),
         Removal(
             "Clients are closed when a restart is ordered.",
@@ -383,9 +390,7 @@ P24 = Promise(
         ),
         Removal(
             "What is left when the stop time is over is closed without an answer.",
-            ((CHILD, ("        while self.relay.dirty:\n            self._attend()\n        "
-              "self.clients.close_all()"),
-              "        self.clients.close_all()"),),
+            ((CHILD, _ANSWERS_ALL, "        self.clients.close_all()"),),
             (f"{RESTART}::test_requests_longer_than_the_stop_time_are_con_lost_and_nothing_else",),
         ),
     ),

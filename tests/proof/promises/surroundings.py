@@ -188,7 +188,7 @@ P30 = Promise(
     (
         Removal("Requests stand whole in the log.",
                 ((MASKS, "    return words.command_word(line, length)", '    return line.decode("latin-1")'),),
-                (f"{SECRETS}::test_live",)),
+                (f"{SECRETS}::test_timed_out_cut_off_and_garbled[twice]",)),
         Removal("Replies stand whole in the log.",
                 ((MASKS, "    found = _WORD.match(reply)\n",
                   '    return reply.decode("latin-1")\n    found = _WORD.match(reply)\n'),),
