@@ -31,10 +31,12 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Change:
     """One change of a source: where it is, and the whole text after it.
 
-    function: `Class.method`, empty outside of functions. key: the same as long as the statement around it is.
+    function: `Class.method`, or the class, or empty. inside: the same, but empty outside of functions. key: the
+    same as long as the statement around it is.
     """
 
     function: str
+    inside: str
     before: str
     after: str
     key: str
@@ -70,7 +72,8 @@ def changes(source: str) -> Iterator[Change]:
             after = (data[top:start] + replacement.encode() + data[end:bottom]).decode()
             digest = hashlib.sha256(f"{region.name}\0{before}\0{after}".encode()).hexdigest()[:16]
             seen[digest] = seen.get(digest, 0) + 1
-            yield Change(region.name, before, after, f"{digest}-{seen[digest]}", text)
+            inside = region.name if isinstance(region.node, _FUNCTIONS) else ""
+            yield Change(region.name, inside, before, after, f"{digest}-{seen[digest]}", text)
 
 
 def _regions(body: list[ast.stmt], owner: str) -> Iterator[_Region]:

@@ -15,6 +15,7 @@ from tests.mutation.ground import ARGUMENTS
 from tests.mutation.operators import Change, changes
 from tests.mutation.parts import Part
 from tests.mutation.results import SURVIVED, Mutant, difference, verdict
+from tests.mutation.warm import BROKEN
 
 _KEPT_EVERY = 20  # results are written at least so often
 LEAST_LIMIT_S = 120.0  # for a mutant that waits for ever
@@ -44,6 +45,8 @@ def run(part: Part, jobs: int, *, tests_changed: bool) -> None:
         assert process.stdout is not None
         for answer in process.stdout:
             key, code = json.loads(answer)
+            if code == BROKEN:
+                raise RuntimeError(f"{key} could not be judged")
             codes[key] = code
             done += 1
             if done % _KEPT_EVERY == 0:
@@ -76,8 +79,9 @@ def _key(file: str, change: Change) -> str:
 
 def _line(part: Part, key: str, file: str, change: Change) -> str:
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    runs = [[*ARGUMENTS, *tests] for tests in _groups(part, module) if tests]
-    return json.dumps([key, module, str(part.ground / file), change.text, runs]) + "\n"
+    groups = [group for group in _groups(part, module) if group]
+    place = str(part.ground / file)
+    return json.dumps([key, module, place, change.text, change.inside, ARGUMENTS, groups]) + "\n"
 
 
 @cache

@@ -137,26 +137,73 @@ def test_every_cell_of_the_transition_tables_is_exchanged_and_left_out() -> None
 # --- how they are judged --------------------------------------------------------------------------------
 
 
-def test_a_changed_module_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path) -> None:
-    source = "LIMIT = 5\n"
-    (tmp_path / "box.py").write_text(source)
-    (tmp_path / "test_box.py").write_text("import box\ndef test_limit(): assert box.LIMIT == 5\n")
-    texts = {"same": source, "other": "LIMIT = 6\n", "broken": "LIMIT =\n", "endless": "while True: pass\n"}
+BOX = """
+LIMIT = 5
+
+
+class Box:
+    def __init__(self):
+        self.count = 0
+
+    @property
+    def full(self):
+        return self.count >= LIMIT
+
+    def put(self):
+        self.count += 1
+"""
+TEST_BOX = """
+from box import LIMIT, Box
+
+
+def test_box():
+    assert LIMIT == 5
+    box = Box()
+    for _ in range(5):
+        assert not box.full
+        box.put()
+    assert box.full
+"""
+
+
+def test_a_change_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "box.py").write_text(BOX)
+    (tmp_path / "test_box.py").write_text(TEST_BOX)
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    texts = {
+        "same": ("", BOX),
+        "other": ("", BOX.replace("5", "6")),
+        "broken": ("", BOX + "}"),
+        "endless": ("", BOX + "while True: pass\n"),
+        "same property": ("Box.full", BOX.replace("5", "6").replace("= 6", "= 5")),
+        "property": ("Box.full", BOX.replace(">=", ">")),
+        "statement": ("Box.put", BOX.replace("self.count += 1", "pass")),
+        "no such function": ("Box.take", BOX),
+        "harmless statement": ("Box.put", BOX.replace("self.count += 1", "self.count = self.count + 1")),
+    }
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout"]
-    runs = [[*options, "test_nothing.py"], [*options, "test_box.py"]]
-    lines = [json.dumps([key, "box", str(tmp_path / "box.py"), text, runs]) for key, text in texts.items()]
+    groups = [["test_nothing.py"], ["test_box.py"]]
+    lines = [
+        json.dumps([key, "box", str(tmp_path / "box.py"), text, function, options, groups])
+        for key, (function, text) in texts.items()
+    ]
     done = subprocess.run(
         [sys.executable, warm.__file__, "4", "50", "1"],
         cwd=tmp_path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, input="\n".join(lines),
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=100,
     )  # fmt: skip
     codes = dict(map(json.loads, done.stdout.splitlines()))
-    assert {key: verdict(code) for key, code in codes.items()} == {
+    told = {key: "broken" if code == warm.BROKEN else verdict(code) for key, code in codes.items()}
+    assert told == {
         "same": "survived",
         "other": "killed",
         "broken": "killed",
         "endless": "timed out",
+        "same property": "survived",
+        "property": "killed",
+        "statement": "killed",
+        "harmless statement": "survived",
+        "no such function": "broken",
     }
 
 
