@@ -29,7 +29,6 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-
 BROKEN = 70  # the exit code when something else than a test went wrong
 
 
