@@ -327,14 +327,12 @@ class DelayedQueue:
         self._survey.watched.pop(entry.name, None)
         return True
 
-    def _tell_set_aside(self, entry: Entry, watch: Watch) -> bool:
-        moved = self._put_aside(entry, watch)
-        if moved:
+    def _tell_set_aside(self, entry: Entry, watch: Watch) -> None:
+        if self._put_aside(entry, watch):
             self._set_aside.append((entry.name, watch.bad))
-        return moved
 
-    def _settle(self, entry: Entry, watch: Watch) -> bool:
-        """Try again to remove the file of a message that was answered; True when it is off the queue."""
+    def _settle(self, entry: Entry, watch: Watch) -> None:
+        """Try again to remove the file of a message that was answered."""
         message = Message(entry, b"", watch.identity)
         try:
             if watch.reply is None:
@@ -343,7 +341,6 @@ class DelayedQueue:
                 self._rejected.put(entry.name, watch.identity, watch.reply + b"\n")
         except OSError as error:
             self._survey.trouble = f"{error}: an answered message stays"
-            return False
+            return
         self._survey.watched.pop(entry.name, None)
         self._notes.append(f"Delayed file {entry.name}, answered earlier, is out of the queue now")
-        return True

@@ -22,8 +22,8 @@ from lonc.system.files import Files
 
 PARK_AFTER = 3  # links in a row without a reply (spec lonc.md 5)
 
-# What is to be done with a file that only the look can do; True: it is done, the name is free.
-Chore = Callable[[Entry, Watch], bool]
+# What is to be done with a file that only the look can do, if it can; the file is in no look in any case.
+Chore = Callable[[Entry, Watch], None]
 
 
 class Survey:
@@ -178,10 +178,10 @@ class Survey:
         if met.link:
             self.tell_link(entry.name)
         elif met.answered:
-            return None if self._settle(entry, met) else met
+            self._settle(entry, met)
         elif met.bad and now >= met.bare_old_at:
-            return None if self._set_aside(entry, met) else met
+            self._set_aside(entry, met)
         elif met.empty and now >= met.empty_at:
             met.bad = "empty"
-            return None if self._set_aside(entry, met) else met
+            self._set_aside(entry, met)
         return met

@@ -62,10 +62,6 @@ class Watch:
         until = max(self.old_at, self.hold_until)
         return until if now < until else None
 
-    def same(self, facts: stat_result) -> bool:
-        """Return whether the file is still the one seen, with the content seen."""
-        return self.identity == identity_of(facts)
-
 
 def first_seen(entry: Entry, standard: bool, facts: stat_result, now: float, wall: float, ages: Ages) -> Watch:
     """Return what is known of a file at its first sight, at `now` (monotonic) and `wall` (since 1970).
