@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DelayedQueue, DoneKind, Gone
+from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone
 from lonc.delayed.lock import FlushLock
 from lonc.delayed.names import Owner
 from lonc.system.files import SystemFiles
@@ -193,3 +193,16 @@ def test_what_was_sent_once_after_three_links_comes_after_the_others_and_never_b
     assert (ready(look), look.young_until) == ([other], ground.clock.mono + 5)
     ground.clock.advance(5)
     assert ready(ground.look(queue)) == [other, young, late]
+
+
+@pytest.mark.parametrize(
+    ("age", "content", "opens"),
+    [(6.0, b"ping\n", 1), (5.99, b"ping\n", 0), (7.0, b"\n", 1), (7.0, b"", 0)],
+)
+def test_what_is_ordinary_is_read_ahead(
+    ground: Ground, files: Recorder, age: float, content: bytes, opens: int
+) -> None:
+    queue, name = ground.queue(files=files), ground.name()
+    ground.put(name, content)
+    queue.read_ahead(Entry(ground.clock.wall() - age, 0, name))
+    assert files.taken().count(f"open delayed/{name} NONBLOCK") == opens
