@@ -25,7 +25,7 @@ from tests.process.crowd import talk
 from tests.process.harness import Proxy, Site, wait_until
 from tests.proof.tally import Tally
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 TOKENS = int(os.environ.get("LONC_TEST_TOKENS") or 300_000)
 KILL_MS = int(os.environ.get("LONC_TEST_KILL_MS") or 100)
@@ -93,6 +93,7 @@ def sums_of(found: dict[str, Load], tokens: int) -> dict[str, int]:
     return sums | {"asked": sum(int(tokens * share) for _kind, share, _arguments in KINDS)}
 
 
+@pytest.mark.timing
 def test_tokens_never_cross_whatever_links_die(make_site: MakeSite, kit: Kit, tally: Tally) -> None:
     site = make_site(settings=SETTINGS)
     most = 0
@@ -134,7 +135,7 @@ FAULTY = SETTINGS | {
     "loncRestartMin": "0.01",
 }
 GOOD: dict[str, object] = {"up": {}, "down": {}}
-REST = 12  # steps of a fifth of a second between two faults, at the most
+REST = 8  # steps of a fifth of a second between two faults, at the most
 # What is done to the line, and for how many steps. Swallowed bytes are a gap in what comes behind them, which no
 # TCP ever has: so every connection is reset before anything comes through again.
 FAULTS: dict[str, tuple[dict[str, object], int, dict[str, object]]] = {
@@ -164,6 +165,7 @@ def trouble(site: Site, line: Proxy, seen: Counter[str], chance: random.Random) 
                 yield
 
 
+@pytest.mark.slow
 def test_tokens_never_cross_under_faults_of_every_kind(make_site: MakeSite, kit: Kit, tally: Tally) -> None:
     """A killed child closes its clients; every other request has one line, its own or con_lost."""
     tokens, seed = TOKENS // 3, random.randrange(1 << 30)

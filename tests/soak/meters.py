@@ -12,7 +12,7 @@ import psutil
 from tests.process.harness import Site
 
 MEMORY_GROWTH = 0.05
-ENOUGH = 12  # samples; fewer say nothing about the growth of memory
+ENOUGH = 8  # samples; fewer say nothing about the growth of memory
 MEMORIES = ("parent_kib", "child_kib")
 
 

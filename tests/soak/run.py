@@ -2,7 +2,8 @@
 
 Between two rests up to two faults are at work at once. In a rest nothing is: every message is gone, every request
 answered, so that the history up to there can be judged as a whole and the meters read what is left over. In the
-second and the last quarter the parent is never renewed, so that what it leaks has time to show.
+second and the last quarter the parent is never renewed, so that what it leaks has time to show; both begin with
+restarts, since a program that was handed over to has more than one that was just started.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.history.peers import Londs, entries
 from tests.history.world import World
 from tests.process.harness import Entry, Proxy, Site, wait_until
 from tests.process.peer import next_address
+from tests.process.restarting import restart
 from tests.soak import meters
 from tests.soak.faults import Fault, Ground, draw
 from tests.soak.meters import Sample
@@ -35,7 +37,10 @@ LINES = 4  # peers behind a bad line
 AT_ONCE = 2
 PAUSE_S = 1.5  # between the beginnings of two faults, on average
 PROGRESS_S = 10.0
-REST_S = 60.0  # between two rests; in a short run an eighth of it
+REST_S = 60.0  # between two rests; in a short run a sixteenth of it, or SHORT_REST_S
+SHORT_REST_S = 12.0
+HANDED_OVER = 2
+LEAST_RESTS = 2  # on a machine that is so slow that a run has no time for them, it lasts longer
 DISK = "size=24m"
 
 
@@ -120,14 +125,27 @@ class Soak:
         return self.verdict
 
     def _go(self, world: World, ground: Ground) -> None:
-        rest_s = min(REST_S, self._seconds / 5)
-        while (spent_s := time.monotonic() - self._began) < self._seconds and not self.verdict.violations:
+        rest_s = min(REST_S, max(SHORT_REST_S, self._seconds / 16))
+        renewed = True
+        while not self.verdict.violations:
+            spent_s = time.monotonic() - self._began
+            if spent_s >= self._seconds and len(self.verdict.samples) >= LEAST_RESTS:
+                return
             until = time.monotonic() + rest_s
             renewing = int(4 * spent_s / self._seconds) % 2 == 0
+            if not renewing and renewed:
+                self._renew(world)
+            renewed = renewing
             while time.monotonic() < until:
                 self._step(world, ground, renewing)
             self._mend_all()
             self._rest(world)
+
+    def _renew(self, world: World) -> None:
+        """Restart, so that the program is one that was handed over to as often as ever makes a difference."""
+        for _ in range(HANDED_OVER):
+            restart(world.site)
+            world.kinds["HUP"] += 1
 
     def _step(self, world: World, ground: Ground, renewing: bool) -> None:
         """Begin a fault where there is room, mend those whose time has come, and let a moment pass."""
