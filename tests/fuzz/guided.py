@@ -8,6 +8,7 @@ everything was cut from it that is not needed for that.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -110,8 +111,7 @@ def _least(harness: Harness, data: bytes, wanted: set[Step], tries: int = 120) -
 
 def _search(name: str, seconds: str, seed: str, folder: str) -> None:
     """Run libFuzzer in this process, which it ends."""
-    import atheris  # an extra, and of use in this process alone
-
+    atheris = importlib.import_module("atheris")  # an extra, and of use in this process alone
     with atheris.instrument_imports(include=["lonc"]):
         from tests.fuzz.table import HARNESSES
 
@@ -121,7 +121,7 @@ def _search(name: str, seconds: str, seed: str, folder: str) -> None:
     words.write_text("".join(f'"{text}"\n' for text in texts))
     arguments = [
         sys.argv[0], f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={harness.max_bytes}", "-timeout=20",
-        f"-dict={words}", f"-artifact_prefix={Path(folder).parent}{os.sep}crash-", folder,
+        *([f"-dict={words}"] if texts else []), f"-artifact_prefix={Path(folder).parent}{os.sep}crash-", folder,
     ]  # fmt: skip
     atheris.Setup(arguments, harness.function)
     atheris.Fuzz()
