@@ -11,13 +11,13 @@ from tests.process.harness import Site
 from tests.process.restarting import restarts
 from tests.process.waiting import wait_until
 
-LINES = [b"echo:%d.%s" % (number, b"x" * 90) for number in range(600)]  # more than a child reads at once
+LINES = [b"echo:%d.%s" % (number, b"x" * 90) for number in range(1500)]  # more than a child reads in two turns
 
 
 def served(make_site: MakeSite) -> Site:
     """Return a running site whose children, told to leave, ask nobody any more in the same turn."""
     site = make_site(settings={"loncHandover": "0"})
-    site.peer("msul1", "on echo:slow=late:1500")
+    site.peer("msul1", "on echo:slow=gate")
     site.start()
     site.wait_ready()
     return site
@@ -38,6 +38,7 @@ def test_all_that_was_written_is_answered_and_a_later_write_fails(make_site: Mak
         idle.wait_closed(20)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             busy.send(b"echo:late")
+        site.peers["msul1"].order(release="echo:slow")
         assert busy.line(20) == b"slow"
         assert full.lines(len(LINES), 20) == [line.removeprefix(b"echo:") for line in LINES]
         for client in (busy, full):

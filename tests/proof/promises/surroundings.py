@@ -188,7 +188,7 @@ P30 = Promise(
     (
         Removal("Requests stand whole in the log.",
                 ((MASKS, "    return words.command_word(line, length)", '    return line.decode("latin-1")'),),
-                (f"{SECRETS}::test_timed_out_cut_off_and_garbled[twice]",)),
+                (DELAYED_SECRETS,)),
         Removal("Replies stand whole in the log.",
                 ((MASKS, "    found = _WORD.match(reply)\n",
                   '    return reply.decode("latin-1")\n    found = _WORD.match(reply)\n'),),
@@ -226,14 +226,15 @@ P30 = Promise(
                  ("lonc/wire/link.py", '        talk.build_key = b""  # not needed',
                   '        key, talk.build_key = talk.build_key, b""  # not needed')),
                 ("tests/process/test_encrypted.py::test_neither_build_key_nor_key_is_shown_anywhere",)),
-        Removal("The page names the last request.",
+        Removal("What the tools show as the last warning names the last request.",
                 (("lonc/relay/relay.py", "            client, asked, number, request = in_flight.popleft()",
-                  ("            client, asked, number, request = in_flight.popleft()\n            self.seen "
-                  "= request")),
-                 (REPORT, "            last_line=child.log.last_line,",
-                  '            last_line=getattr(child.relay, "seen", b"").decode("latin-1"),')),
+                  ("            client, asked, number, request = in_flight.popleft()\n"
+                  "            self.seen = request")),
+                 (REPORT, "            warning=child.log.warning,\n            warned=child.log.warned,",
+                  ('            warning=getattr(child.relay, "seen", b"").decode("latin-1"),\n'
+                  "            warned=child.context.clock.wall(),"))),
                 (("tests/process/test_ctl_metrics.py::"
-                 "test_of_a_running_lonc_the_requests_are_counted_and_none_is_shown"),)),
+                  "test_of_a_running_lonc_the_requests_are_counted_and_none_is_shown"),)),
     ),
 )  # fmt: skip
 
