@@ -16,6 +16,7 @@ from lonc.system.files import Files, open_regular, read_all
 PAUSED = "paused"
 DEBUG = "debug"
 TRACE = "trace"
+_TIME_DIGITS = 18
 _LIMIT = 1 << 20  # bytes; a thousand peers with every wish are under 100 KiB
 
 
@@ -65,7 +66,8 @@ def wish_of(line: str) -> Wish | None:
     words = [word.strip() for word in line.split("\t")]
     if len(words) == 2:
         return Wish(words[0], words[1], None)
-    if len(words) == 3 and words[2].isascii() and words[2].isdigit():
+    # A longer number is no time, and int() of thousands of digits is an error.
+    if len(words) == 3 and words[2].isascii() and words[2].isdigit() and len(words[2]) <= _TIME_DIGITS:
         return Wish(words[0], words[1], int(words[2]))
     return None
 

@@ -19,6 +19,7 @@ from lonc.delayed.results import Identity, LockAnswer, Message, identity_of
 from lonc.system.files import Files, open_regular
 
 NOTE_LIMIT = 1 << 20
+NUMBER_DIGITS = 20  # of 64 bits
 
 
 class FlushLock:
@@ -107,8 +108,9 @@ class FlushLock:
         for line in f"\n{text}".partition("\n\n")[0].split("\n"):
             name, _, facts = line.partition("\t")
             numbers = facts.split(":")
-            facts_are_numbers = len(numbers) == 4 and all(n.isascii() and n.isdigit() for n in numbers)
-            if facts_are_numbers and "/" not in name and self._owner.mine(name):
+            facts_are_numbers = len(numbers) == 4 and all(_is_number(n) for n in numbers)
+            # A block that a power cut has left is full of NULs, which no system call takes in a name.
+            if facts_are_numbers and not {"/", "\0"}.intersection(name) and self._owner.mine(name):
                 noted.append((name, Identity(*map(int, numbers))))
         return noted
 
@@ -126,6 +128,11 @@ class FlushLock:
     def _lies(self, name: str, identity: Identity) -> bool:
         facts = facts_of(self._files, os.path.join(self._directory, name))
         return facts is not None and identity_of(facts) == identity
+
+
+def _is_number(text: str) -> bool:
+    """Return whether it is a number of an identity; int() of thousands of digits is an error."""
+    return text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS
 
 
 def _noted(message: Message) -> str:

@@ -170,7 +170,7 @@ def which(found: Iterable[Found], said: str) -> Found:
     if not said:
         raise NotFoundError("no message is named")
     for fits in (
-        [one for one in found if one.name == said],
+        [one for one in found if one.name == said != one.masked],  # a name may have the star itself
         [one for one in found if one.masked == said],
         [one for one in found if one.short == said],
         [one for one in found if one.name.startswith(said) or one.masked.startswith(said)],

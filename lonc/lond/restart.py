@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from lonc.config import Host
@@ -24,7 +24,7 @@ from lonc.lond.house import House
 from lonc.system import check
 from lonc.system.check import Check
 from lonc.system.logs import Severity
-from lonc.system.sealed import exec_again, read_sealed, write_sealed
+from lonc.system.sealed import UNREADABLE, exec_again, read_sealed, whole_number, write_sealed
 
 MOST_ROUNDS = 2  # of checks for one restart: a storm of HUPs must not put it off for ever
 
@@ -102,7 +102,7 @@ def refuse_restart(house: House, problem: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What is handed over. hosts: id, domain, role, name, address of each, as plain values."""
+    """What is handed over."""
 
     pid: int
     lock_fd: int
@@ -111,7 +111,7 @@ class Notes:
     started: float
     restarts: int
     settings: dict[str, object]
-    hosts: list[dict[str, Any]]
+    hosts: list[Host]
 
 
 def become_new(house: House) -> str:
@@ -141,7 +141,7 @@ def read_notes(fd: int) -> Notes:
         notes = _parse(json.loads(read_sealed(fd)))
     except OSError as error:
         raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         raise StartError(f"the hand-over in descriptor {fd} cannot be read: {type(error).__name__}") from error
     if notes.pid != os.getpid():
         raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
@@ -151,9 +151,18 @@ def read_notes(fd: int) -> Notes:
 def _parse(raw: dict[str, Any]) -> Notes:
     host, port = raw["bound"]
     return Notes(
-        int(raw["pid"]), int(raw["lock_fd"]), int(raw["listener_fd"]), (str(host), int(port)),
-        float(raw["started"]), int(raw["restarts"]), dict(raw["settings"]), list(raw["hosts"]),
+        whole_number(raw["pid"]), whole_number(raw["lock_fd"]), whole_number(raw["listener_fd"]),
+        (str(host), int(port)), float(raw["started"]), int(raw["restarts"]), dict(raw["settings"]),
+        [_host(one) for one in raw["hosts"]],
     )  # fmt: skip
+
+
+def _host(raw: dict[str, Any]) -> Host:
+    """Return what this release knows of a host; another one may have had more fields. TypeError: it is none."""
+    known = {field.name: raw[field.name] for field in fields(Host) if field.name in raw}
+    if not all(isinstance(word, str) for word in known.values()):
+        raise TypeError("words expected")
+    return Host(**known)
 
 
 def adopt_listener(notes: Notes) -> socket.socket:
@@ -176,4 +185,4 @@ def load_or_keep(conf_dir: str, notes_fd: int) -> Loaded:
     go back to. Raises ConfigError when neither can be had, StartError without notes.
     """
     notes = read_notes(notes_fd)
-    return load_or_former(conf_dir, config_of(notes.settings), [Host(**host) for host in notes.hosts])
+    return load_or_former(conf_dir, config_of(notes.settings), notes.hosts)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lonc.errors import StartError
-from lonc.system.sealed import read_sealed, write_sealed
+from lonc.system.sealed import UNREADABLE, read_sealed, whole_number, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def peek_notes(fd: int) -> Notes:
         raise StartError(f"descriptor {fd} holds no hand-over: {error.strerror or error}") from error
     try:
         notes = _parse(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         raise StartError(f"the hand-over in descriptor {fd} cannot be read: {type(error).__name__}") from error
     if notes.pid != os.getpid():
         raise StartError(f"the hand-over is for process {notes.pid}, not for {os.getpid()}")
@@ -82,9 +82,9 @@ def _parse(raw: dict[str, object]) -> Notes:
     settings = raw.get("settings", {})  # these two may be missing where the former self was another release
     if not isinstance(settings, dict):
         raise TypeError("an object expected")
-    reader, writer = (_whole(fd) for fd in _list(raw["lifeline"]))
+    reader, writer = (whole_number(fd) for fd in _list(raw["lifeline"]))
     return Notes(
-        _whole(raw["pid"]), _whole(raw["lock_fd"]), (reader, writer),
+        whole_number(raw["pid"]), whole_number(raw["lock_fd"]), (reader, writer),
         tuple(map(_parse_peer, _list(raw["peers"]))), settings,
         tuple(map(_parse_host, _list(raw.get("hosts", [])))),
     )  # fmt: skip
@@ -108,11 +108,8 @@ def _parse_peer(raw: dict[str, object]) -> PeerNote:
     name, kill_at = raw["id"], raw["kill_at"]
     if not isinstance(name, str) or not isinstance(kill_at, int | float):
         raise TypeError("a peer's id or time")
-    pid, fd, device, inode = (_whole(raw[key]) for key in ("pid", "fd", "device", "inode"))
-    return PeerNote(name, pid, fd, device, inode, float(kill_at))
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int):
+    pid, fd = whole_number(raw["pid"]), whole_number(raw["fd"])
+    device, inode = raw["device"], raw["inode"]
+    if not isinstance(device, int) or not isinstance(inode, int):
         raise TypeError("a number expected")
-    return value
+    return PeerNote(name, pid, fd, device, inode, float(kill_at))

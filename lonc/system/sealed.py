@@ -14,6 +14,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 SEALED_LIMIT = 16 << 20  # bytes
+# What reading damaged notes raises: no JSON, other types, a number beyond all bounds, lists in lists without end.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_INT_MAX = (1 << 31) - 1  # of the C calls that take a pid or a descriptor
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -65,6 +68,15 @@ def read_sealed(fd: int) -> bytes:
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:  # only a memfd can have seals at all
         raise OSError(0, "not sealed")
     return os.pread(fd, SEALED_LIMIT, 0)
+
+
+def whole_number(value: object) -> int:
+    """Return a pid or a descriptor out of notes; TypeError, ValueError: it can be none."""
+    if not isinstance(value, int):
+        raise TypeError("a number expected")
+    if not -1 <= value <= _INT_MAX:
+        raise ValueError("a number that no process and no descriptor has")
+    return value
 
 
 def is_pipe_end(fd: int, access: int) -> bool:

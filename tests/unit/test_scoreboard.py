@@ -115,12 +115,13 @@ def test_texts_are_cleaned_and_cut_between_characters(path: str) -> None:
     assert record.step == r"\xff\ud800"
 
 
-def test_odd_numbers_pass(path: str) -> None:
+def test_odd_numbers_pass_and_what_is_no_number_is_none(path: str) -> None:
     with made(path, "msul1") as board:
-        board.write_child(0, ChildRecord(next_try=math.inf, requests=(1 << 64) - 1))
+        board.write_child(0, ChildRecord(next_try=math.inf, down_since=math.nan, requests=(1 << 64) - 1))
+        board.beat(0, math.nan)
         record = board.read_child(0)
     assert record is not None
-    assert (record.next_try, record.requests) == (math.inf, (1 << 64) - 1)
+    assert (record.next_try, record.down_since, record.beat, record.requests) == (0.0, 0.0, 0.0, (1 << 64) - 1)
 
 
 def test_the_beat_is_apart_from_the_record(path: str) -> None:

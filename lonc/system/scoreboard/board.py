@@ -30,6 +30,7 @@ from lonc.system.scoreboard.layout import (
     PARENT_PART_AT,
     SLOT_SIZE,
     SLOTS_AT,
+    finite,
     header_bytes,
     slots_of,
 )
@@ -235,7 +236,7 @@ class Scoreboard:
         if slot < 0:
             return 0.0
         times, index = self._beats[slot]
-        return float(times[index])
+        return finite(times[index])
 
     # --- reading from outside, and the end ------------------------------------------------------------
 

@@ -90,10 +90,15 @@ class Part(Generic[Record]):
             if width:
                 setattr(record, name, next(values).rstrip(b"\0").decode("utf-8", "replace"))
             elif count == 1:
-                setattr(record, name, next(values))
+                setattr(record, name, finite(next(values)))
             else:
                 setattr(record, name, [next(values) for _ in range(count)])
         return record
+
+
+def finite(number: float) -> float:
+    """Return the number, 0.0 in place of what is none: damaged memory must end no reader of it."""
+    return number if number - number == 0 else 0.0
 
 
 def dials_text(text: str) -> str:
