@@ -27,6 +27,10 @@ _PID_BYTES = 32  # a pid and a newline are 11 at most; the rest of a foreign fil
 _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 # A killed daemon's child holds the lock for the moment between fork and its close of it.
 _GONE_WAIT_S = 2.0
+# A restarted daemon has children that serve: it does not end for want of a descriptor that may be there at once.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_SHORTAGE_WAIT_S = 3.0
+_SHORTAGE_PAUSE_S = 0.05
 _PF_EXITING = 0x4  # include/linux/sched.h
 _KILL_BIT = 1 << 8  # of SIGKILL, which is 9
 _NAMES = ("lonc", "loncnew")  # of the originals of lonc; lond has one name
@@ -69,11 +73,12 @@ class DaemonLock:
         """Return the lock that came over exec as descriptor fd, no longer inheritable.
 
         Raises StartError unless fd is open on the very file at path and has the lock already: a number that
-        was made up, or a file that nobody had locked, is refused (promises.md 3, forged hand-over).
+        was made up, or a file that nobody had locked, is refused (promises.md 3, forged hand-over). A system
+        without descriptors or memory is waited for, at most 3 s.
         """
         refused = StartError(f"descriptor {fd} is not the held lock of {path}")
         try:
-            other = _open_lock(path, files)
+            other = _open_in_shortage(path, files)
         except StartError as error:
             raise refused from error
         try:
@@ -173,6 +178,20 @@ def _open_lock(path: str, files: Files) -> int:
     files.close(fd)
     why = "it has a second name" if facts.st_nlink > 1 else f"it belongs to user id {facts.st_uid}, not to us"
     raise StartError(f"{path}: the lock file cannot be used: {why}")
+
+
+def _open_in_shortage(path: str, files: Files) -> int:
+    """Open the lock as _open_lock does, again and again for a while as long as only resources are missing."""
+    give_up = time.monotonic() + _SHORTAGE_WAIT_S
+    while True:
+        try:
+            return _open_lock(path, files)
+        except StartError as error:
+            cause = error.__cause__
+            short = isinstance(cause, OSError) and cause.errno in _SHORTAGES
+            if not short or time.monotonic() >= give_up:
+                raise
+        time.sleep(_SHORTAGE_PAUSE_S)
 
 
 def _try_lock(path: str, fd: int, files: Files) -> bool:

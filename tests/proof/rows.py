@@ -41,6 +41,8 @@ ROWS = (
         (
             "tests/fault/test_delayed_kills.py",
             "tests/fault/test_strace_kills.py",
+            "tests/fault/test_strace_parent_kills.py",
+            "tests/fault/test_start_calls.py",
             "tests/fault/test_delayed_faults.py",
             "tests/fault/test_delayed_races.py",
             "tests/fault/test_critical_kills.py",
@@ -49,7 +51,7 @@ ROWS = (
         ),
         needs=STRACE,
         sizes={"LONC_TEST_KILLS": "200", "LONC_TEST_PARENT_KILLS": "20", "LONC_TEST_STRACE": "all"},
-        seconds=450,
+        seconds=900,
     ),
     Row(
         2,
@@ -126,6 +128,7 @@ ROWS = (
             "tests/process/test_clients.py::test_no_descriptor_left",
             "tests/fault/test_strace_child.py::test_no_descriptor_for_clients_links_and_files",
             "tests/fault/test_strace_child.py::test_a_link_whose_reads_and_writes_fail_is_another_link",
+            "tests/fault/test_start_calls.py::test_a_restart_waits_for_a_descriptor",
             "tests/process/test_clients.py::test_clients_leave_descriptors_for_link_and_log",
             "tests/fault/test_delayed_moments.py::test_no_descriptor_free_ends_the_run_for_a_second",
         ),
