@@ -1,7 +1,7 @@
 """What a start and a restart do with files, at every call: one that fails, and a kill before it (rows 1, 7, 16).
 
-Lock, pid file and the hand-over of the lock, in this process through the seam of lonc.system.files; the whole daemon
-under strace is in test_strace_errors.py and test_strace_parent_kills.py.
+Lock, pid file and the hand-over of the lock, in this process through the seam of lonc.system.files; the whole
+daemon under strace is in test_strace_errors.py and test_strace_parent_kills.py.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tests.fault.strace_ground import (
     settles,
     try_signal,
 )
-from tests.fault.stracing import SAMPLE, sample, wrapper
+from tests.fault.stracing import TIMEOUT_S, sample, wrapper
 from tests.process import procs
 from tests.process.harness import Site, wait_until
 from tests.process.restarting import restart
@@ -62,7 +62,7 @@ def try_start(site: Site, fault: Fault) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 if SAMPLE != "all" else 3600)
+@pytest.mark.timeout(TIMEOUT_S)
 def test_a_start_with_any_failing_call_serves_or_says_why_not(make_site: MakeSite, tally: Tally) -> None:
     site = make_site(["msul1"], settings=SETTINGS)
     site.peer("msul1")
@@ -81,7 +81,7 @@ def test_a_start_with_any_failing_call_serves_or_says_why_not(make_site: MakeSit
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 if SAMPLE != "all" else 3600)
+@pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(("signum", "share"), [(signal.SIGHUP, 3), (signal.SIGUSR2, 2)])
 def test_a_signal_with_any_failing_call_ends_no_daemon(
     make_site: MakeSite, tally: Tally, signum: signal.Signals, share: int

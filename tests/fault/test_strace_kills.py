@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeSite
-from tests.fault.stracing import SAMPLE, attached, calls_in, inject, sample
+from tests.fault.stracing import TIMEOUT_S, attached, calls_in, inject, sample
 from tests.process import procs
 from tests.process.harness import Site, wait_until
 from tests.proof.tally import Tally
@@ -100,7 +100,7 @@ def flush(site: Site, number: int, *options: str, output: Path | str = "/dev/nul
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 if SAMPLE != "all" else 1800)
+@pytest.mark.timeout(TIMEOUT_S)
 def test_a_kill_at_every_call_of_a_flush(make_site: MakeSite, tally: Tally) -> None:
     site = make_site(["msul1"], settings=SETTINGS)
     peer = site.peer("msul1", "on put:msu:u:refuse*=reply:refused")

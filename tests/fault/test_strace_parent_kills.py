@@ -26,14 +26,14 @@ from tests.fault.strace_ground import (
     settles,
     try_signal,
 )
-from tests.fault.stracing import SAMPLE, sample, wrapper
+from tests.fault.stracing import TIMEOUT_S, sample, wrapper
 from tests.process import procs
 from tests.process.harness import Site, wait_until
 from tests.proof.tally import Tally
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300 if SAMPLE != "all" else 3600),
+    pytest.mark.timeout(TIMEOUT_S),
     pytest.mark.skipif("LONC_TEST_STRACE" not in os.environ, reason="long: with LONC_TEST_STRACE=all or a number"),
 ]
 
