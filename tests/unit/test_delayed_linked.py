@@ -22,7 +22,7 @@ from lonc.delayed import (
     store,
     survey,
 )
-from lonc.delayed.results import Identity, LockAnswer, Rejection
+from lonc.delayed.results import DoneKind, Identity, LockAnswer, Rejection
 from lonc.delayed.shelves import Place
 from lonc.delayed.watch import Ages, Watch
 from tests.unit.delayed_desk import Desk
