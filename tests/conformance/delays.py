@@ -11,6 +11,7 @@ from tests.conformance.model import MismatchError, expect, require, shown
 
 AGE_S = 60  # a message older than a few seconds is complete, and is sent
 NEEDS = ("delayed",)
+FAILURES = (b"error: no", b"refused", b"rejected", b"unknown_cmd", b"con_lost", b"no_such_host")
 case = BOOK.case
 
 
@@ -123,17 +124,21 @@ def empty_reply(stage: LoncStage) -> None:
     gone(stage, path)
 
 
-@case("9.7", "A message that lond refuses is not deleted but set aside in `rejected`.", ours="D40", needs=NEEDS)
+@case("9.7", "A message whose reply is a failure word is not deleted but set aside in `rejected`.", ours="D40",
+      needs=NEEDS)  # fmt: skip
 def rejected(stage: LoncStage) -> None:
-    """Check a failure as reply."""
-    link, mark = at_key(stage), stage.mark()
-    path = delay(stage, mark)
+    """Check all words that mean failure, each as the beginning of a line."""
+    link = at_key(stage)
+    marks = [stage.mark() for _ in FAILURES]
+    paths = [delay(stage, mark, number) for number, mark in enumerate(marks, 1)]
     opens(stage, link)
-    stage.hear(mark).send(b"refused")
-    gone(stage, path)
-    kept = path.parent / "rejected" / path.name
-    require(kept.exists(), "the file in rejected/", "no file")
-    stage.files += path.parent.glob(f"rejected/*{path.name}*")
+    for mark, word in zip(marks, FAILURES, strict=True):
+        stage.hear(mark).send(word)
+    for path, word in zip(paths, FAILURES, strict=True):
+        gone(stage, path)
+        kept = path.parent / "rejected" / path.name
+        require(kept.exists(), f"the file in rejected/ after {word.decode()}", "no file")
+        stage.files += path.parent.glob(f"rejected/*{path.name}*")
 
 
 @case("9.8", "A message that begins `encrypt:` goes as a frame.", ours="D38", needs=NEEDS)
@@ -188,3 +193,18 @@ def several_lines(stage: LoncStage) -> None:
     gone(stage, path)
     gone(stage, strange)
     stage.files += strange.parent.glob(f"corrupt/*{strange.name}*")
+
+
+@case("9.12", "Any other reply is a success, whatever it says: the file is deleted.", ours="D38", needs=NEEDS)
+def other_replies(stage: LoncStage) -> None:
+    """Check words that only sound like failures."""
+    link, replies = at_key(stage), (b"not_found", b"0", b"directory", b"con_delayed", b"bye")
+    marks = [stage.mark() for _ in replies]
+    paths = [delay(stage, mark, number) for number, mark in enumerate(marks, 1)]
+    opens(stage, link)
+    for mark, reply in zip(marks, replies, strict=True):
+        stage.hear(mark).send(reply)
+    for path in paths:
+        gone(stage, path)
+        kept = path.parent / "rejected" / path.name
+        require(not kept.exists(), "no file in rejected/", kept.name)

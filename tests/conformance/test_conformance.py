@@ -77,7 +77,7 @@ def test_our_lonc_keeps_every_sentence(make_site: MakeSite, make_stage: MakeStag
 def test_our_lonc_keeps_the_sentences_on_limits(make_site: MakeSite, make_stage: MakeStage, tally: Tally) -> None:
     site = make_site([PEER], settings=SHORT)
     stage = make_stage(site, grace_s=30.0, request_timeout_s=0.7, init_timeout_s=0.7)
-    site.start()
+    stage.target.wake = site.start()
     judge(run_all(numbered(*OF_LIMITS), stage), [], tally)
 
 
