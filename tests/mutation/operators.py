@@ -31,8 +31,9 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Change:
     """One change of a source: where it is, and the whole text after it.
 
-    function: `Class.method`, or the class, or empty. inside: the same, but empty outside of functions. key: the
-    same as long as the statement around it is.
+    function: `Class.method`, or the class, or empty. inside: the function that is changed, or `=TABLE` for a
+    dictionary from which nothing else is made at import; empty where all must be imported anew. key: the same as
+    long as the statement around it is.
     """
 
     function: str
@@ -72,8 +73,31 @@ def changes(source: str) -> Iterator[Change]:
             after = (data[top:start] + replacement.encode() + data[end:bottom]).decode()
             digest = hashlib.sha256(f"{region.name}\0{before}\0{after}".encode()).hexdigest()[:16]
             seen[digest] = seen.get(digest, 0) + 1
-            inside = region.name if isinstance(region.node, _FUNCTIONS) else ""
+            inside = region.name if isinstance(region.node, _FUNCTIONS) else _table(region, tree)
             yield Change(region.name, inside, before, after, f"{digest}-{seen[digest]}", text)
+
+
+def _table(region: _Region, tree: ast.Module) -> str:
+    """Return `=NAME` for a dictionary at the top of the module that no other statement there uses."""
+    node = region.node
+    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and isinstance(node.target, ast.Name):
+        others = [one for one in tree.body if one is not node]
+        if not region.name and node.target.id not in _used_at_import(others):
+            return f"={node.target.id}"
+    return ""
+
+
+def _used_at_import(statements: list[ast.stmt]) -> set[str]:
+    """Return the names that are read when the module is imported: in all of it but functions."""
+    waiting: list[ast.AST] = [*statements]
+    names = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        if not isinstance(node, _FUNCTIONS):
+            waiting += ast.iter_child_nodes(node)
+    return names
 
 
 def _regions(body: list[ast.stmt], owner: str) -> Iterator[_Region]:

@@ -49,7 +49,8 @@ PARTS: Final = {
         Part("relay", ("lonc/relay/*.py",), _unit("relay*")),
         Part("peers", ("lonc/peers/*.py",), _unit("peers*")),
         Part(
-            "delayed", ("lonc/delayed/*.py",),
+            "delayed",
+            ("lonc/delayed/*.py",),
             (*_unit("delayed*", "flush*", "sealing", "ctl_queue"), "tests/fault/test_delayed_moments.py"),
         ),
     )

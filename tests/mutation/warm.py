@@ -2,16 +2,18 @@
 
 A script of its own: `python warm.py JOBS LIMIT_S CPU_S < mutants`, in the directory of the copy of the tree. A
 line of its input is a JSON list: key, name of the module, its file, the changed text, the function that is changed
-(empty: outside of functions), the arguments of pytest, and groups of test files, those that find most first. A
-line of its output: key, exit code of pytest or minus the signal that ended it, or BROKEN. Whoever takes longer is
-killed, and whoever uses more than CPU_S of processor time.
+(`=TABLE`: a dictionary; empty: something else), the arguments of pytest, and groups of test files, those that find
+most first. A line of its output: key, exit code of pytest or minus the signal that ended it, or BROKEN. Whoever
+takes longer is killed, and whoever uses more than CPU_S of processor time.
 
 Outside of functions a change shows when the module is imported: these processes are forked before anything of
-ours is. A changed function is put into the modules and tests that one process has imported and collected.
+ours is. A changed function or dictionary is put into the modules that one process has imported with all tests.
 """
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import importlib
 import importlib.machinery
@@ -91,6 +93,8 @@ class Mutant:
 
 def put_in_place(module: ModuleType, path: str, text: str, function: str) -> bool:
     """Give each function of that name the code that it has in the text; False when that cannot be done."""
+    if function.startswith("="):
+        return _exchange(module, path, text, function[1:])
     target: Any = module
     for name in function.split("."):
         target = vars(target)[name]
@@ -107,6 +111,20 @@ def put_in_place(module: ModuleType, path: str, text: str, function: str) -> boo
         done = done or code != inner.__code__
         inner.__code__ = code
     return done
+
+
+def _exchange(module: ModuleType, path: str, text: str, name: str) -> bool:
+    """Give the dictionary of that name the entries that it has in the text."""
+    found = [
+        one for one in ast.parse(text).body if isinstance(one, ast.AnnAssign) and ast.unparse(one.target) == name
+    ]
+    value = found[0].value
+    assert value is not None
+    new = eval(compile(ast.Expression(value), path, "eval"), vars(module))
+    table: dict[object, object] = vars(module)[name]
+    table.clear()
+    table.update(new)
+    return True
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -155,6 +173,7 @@ class Limits:
             return pid
         code = BROKEN
         try:
+            os.setsid()
             resource.setrlimit(resource.RLIMIT_CPU, (self.cpu_s, self.cpu_s + 1))
             for descriptor in (0, 1, 2):
                 os.dup2(self.nothing, descriptor)
@@ -176,6 +195,8 @@ class Limits:
                     os.kill(pid, signal.SIGKILL)
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)  # whatever it has left behind
                 answer = [running.pop(pid)[0], os.waitstatus_to_exitcode(status)]
                 print(json.dumps(answer), file=self.out, flush=True)
             elif not pid:

@@ -129,7 +129,9 @@ def test_every_cell_of_the_transition_tables_is_exchanged_and_left_out() -> None
         ("lonc/wire/server.py", "SERVER_TRANSITIONS", len(SERVER_TRANSITIONS)),
         ("lonc/peers/table.py", "TABLE", len(TABLE)),
     ):
-        found = [change for change in changes((TREE / file).read_text("utf-8")) if change.before.startswith(name)]
+        every = changes((TREE / file).read_text("utf-8"))
+        found = [change for change in every if change.before.startswith(name)]
+        assert {change.inside for change in found} == {f"={name}"}
         assert sum(entries(change.after) == cells - 1 for change in found) == cells
         assert len(found) >= 4 * cells  # both halves of a key, the next state, the entry
 
@@ -139,6 +141,7 @@ def test_every_cell_of_the_transition_tables_is_exchanged_and_left_out() -> None
 
 BOX = """
 LIMIT = 5
+NAMES: dict[int, str] = {1: "one", 2: "two"}
 
 
 class Box:
@@ -153,11 +156,12 @@ class Box:
         self.count += 1
 """
 TEST_BOX = """
-from box import LIMIT, Box
+from box import LIMIT, NAMES, Box
 
 
 def test_box():
     assert LIMIT == 5
+    assert NAMES == {2: "two", 1: "one"}
     box = Box()
     for _ in range(5):
         assert not box.full
@@ -178,6 +182,8 @@ def test_a_change_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path)
         "same property": ("Box.full", BOX.replace("5", "6").replace("= 6", "= 5")),
         "property": ("Box.full", BOX.replace(">=", ">")),
         "statement": ("Box.put", BOX.replace("self.count += 1", "pass")),
+        "table": ("=NAMES", BOX.replace("two", "TWO")),
+        "same table": ("=NAMES", BOX.replace('1: "one", 2: "two"', '2: "two", 1: "one"')),
         "no such function": ("Box.take", BOX),
         "harmless statement": ("Box.put", BOX.replace("self.count += 1", "self.count = self.count + 1")),
     }
@@ -204,6 +210,8 @@ def test_a_change_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path)
         "statement": "killed",
         "harmless statement": "survived",
         "no such function": "broken",
+        "table": "killed",
+        "same table": "survived",
     }
 
 
