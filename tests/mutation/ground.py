@@ -15,12 +15,14 @@ from tests.mutation.parts import TREE, Part
 # the memory of a mutant that never ends.
 CONFTEST: Final = '''"""Generated: the tests of one part among mutants."""
 
+import os
 import resource
 
 from hypothesis import settings
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
 pytest_plugins = ["tests.proof.tally"]
+os.environ["LONC_TEST_KEYS"] = "200"
 settings.register_profile("mutation", max_examples=40, derandomize=True, database=None, deadline=None)
 settings.load_profile("mutation")
 '''
