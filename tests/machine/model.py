@@ -71,6 +71,13 @@ class Conversation:
                 assert answer == reply_to(asked.line.removeprefix(b"encrypt:")), f"{asked} was answered {answer!r}"
         self.checked = len(heard)
 
+    def check_deeds(self, lond: Lond) -> None:
+        """See that lond has carried out each of its requests once at most, in the order in which it asked."""
+        lines = [asked.line.removeprefix(b"encrypt:") for asked in self.asked]
+        place = {line: n for n, line in enumerate(lines) if b":" in line}
+        done = [place[deed.line] for deed in lond.deeds if deed.line in place]
+        assert done == sorted(set(done)), f"{[self.asked[n] for n in done]} were carried out in this order"
+
     def check_age(self, now: float) -> None:
         """See that nothing waits longer than it may (P9)."""
         if self.caller.gone:
