@@ -8,6 +8,7 @@ CONNECTION = "lonc/child/connection.py"
 CLIENTS = "tests/process/test_clients.py"
 HAND_OVER = "tests/unit/test_parent_handover.py"
 SURROUNDINGS = "tests/fault/test_surroundings.py"
+SECURITY = "tests/security"
 LIMITS = "tests/process/test_limits.py"
 DAEMON = "tests/unit/test_daemon_cli.py"
 HOSTS = "tests/unit/test_config_hosts.py"
@@ -15,7 +16,7 @@ HOSTS = "tests/unit/test_config_hosts.py"
 T1 = Promise(
     "T1",
     "Only the daemon's user, root and those of loncAllowUsers may use the sockets; others are refused and told.",
-    (CLIENTS,),
+    (CLIENTS, f"{SECURITY}/test_users.py"),
     (
         Removal("Who asks is not looked at.",
                 ((CONNECTION, "        if uid in self._allowed_uids:", "        if uid >= 0:"),),
@@ -47,8 +48,8 @@ T2 = Promise(
 
 T3 = Promise(
     "T3",
-    "That the key of a link hides nothing from whoever listens is said plainly by loncctl doctor.",
-    ("tests/process/test_ctl_doctor.py",),
+    "That the key of a link hides nothing from whoever listens is said plainly; a tunnel hides all of it.",
+    ("tests/process/test_ctl_doctor.py", f"{SECURITY}/test_tunnel.py"),
     (
         Removal("loncctl doctor says nothing of what the key is worth.",
                 (("lonc/cli/ctl/doctor/verdicts.py",
@@ -56,13 +57,18 @@ T3 = Promise(
                   'each connection; {plainly}"'),
                   '    text = f"{count} of its {KEY_CHARS} characters are new for each connection"'),),
                 ("tests/process/test_ctl_doctor.py::test_a_healthy_peer",)),
+        Removal("A peer is dialed at its own address, though loncVia names the beginning of a tunnel.",
+                (("lonc/child/uplink.py", "        self._via = via_of(config, host.id)",
+                "        self._via = None"),),
+                (f"{SECURITY}/test_tunnel.py::test_through_a_tunnel_a_listener_hears_nothing",)),
     ),
 )  # fmt: skip
 
 T4 = Promise(
     "T4",
     "A forged hand-over is not believed: notes, lock and sockets are checked each by itself.",
-    (HAND_OVER, "tests/unit/test_lock.py", "tests/unit/test_parent_listeners.py"),
+    (HAND_OVER, f"{SECURITY}/test_forged_restart.py", "tests/unit/test_lock.py",
+     "tests/unit/test_parent_listeners.py"),
     (
         Removal("Notes of another process are believed.",
                 (("lonc/parent/handover.py", "    if notes.pid != os.getpid():", "    if notes.pid < 0:"),),
@@ -86,7 +92,8 @@ T4 = Promise(
 T5 = Promise(
     "T5",
     "Links in place of logs, sockets, locks and delayed files are never followed; another user's files not taken.",
-    (SURROUNDINGS, "tests/unit/test_lock.py", "tests/unit/test_status.py", "tests/unit/test_scoreboard.py"),
+    (SURROUNDINGS, f"{SECURITY}/test_links.py", "tests/unit/test_lock.py", "tests/unit/test_status.py",
+     "tests/unit/test_scoreboard.py"),
     (
         Removal("Files are opened through links.",
                 (("lonc/system/files.py", "flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode",
@@ -100,25 +107,37 @@ T5 = Promise(
                 (("lonc/system/scoreboard/board.py", "            if facts.st_uid != os.geteuid():",
                   "            if facts.st_uid < 0:"),),
                 ("tests/unit/test_scoreboard.py::test_a_strangers_board_is_not_adopted",)),
+        Removal("Another user's file is written to under a second name of it.",
+                (("lonc/system/files.py", "    if facts.st_nlink > 1 and facts.st_uid != os.geteuid():",
+                  "    if facts.st_nlink < 0:"),
+                 ("lonc/system/status.py", "            if facts.st_nlink > 1:  # whatever the other name is",
+                  "            if facts.st_nlink < 0:  # whatever the other name is")),
+                (f"{SECURITY}/test_links.py::test_a_file_with_a_second_name_is_refused_and_told",)),
     ),
 )  # fmt: skip
 
 T6 = Promise(
     "T6",
-    "Clients are limited in number and in what waits of each; more of them wait.",
-    (CLIENTS, "tests/process/test_deaf.py"),
+    "Clients are limited in number, one user's to half of that, and in what waits of each.",
+    (CLIENTS, f"{SECURITY}/test_users.py", "tests/process/test_deaf.py"),
     (
         Removal("Any number of clients is taken in.",
                 ((CONNECTION, "        self._max_clients = min(max_clients, _room_for_clients())",
                   "        self._max_clients = _room_for_clients()"),),
                 (f"{CLIENTS}::test_more_clients_than_allowed_wait_and_are_served",)),
+        Removal("One user who is allowed may have all the places.",
+                ((CONNECTION, "self._places_of(uid) < max(1, self._max_clients // 2):",
+                "self._places_of(uid) >= 0:"),),
+                ((f"{SECURITY}/test_users.py::"
+                 "test_a_user_who_is_allowed_takes_no_more_than_half_of_the_places"),)),
     ),
 )  # fmt: skip
 
 T7 = Promise(
     "T7",
     "A malicious peer costs no memory and no time: caps for replies and frames, one deadline for each request.",
-    (LIMITS, "tests/process/test_time_limits.py", "tests/fault/test_peer_misdeeds.py",
+    (LIMITS, f"{SECURITY}/test_malice.py", "tests/process/test_time_limits.py",
+    "tests/fault/test_peer_misdeeds.py",
      "tests/unit/test_cipher.py"),
     (
         Removal("A reply may have any length.",
@@ -145,18 +164,19 @@ T7 = Promise(
 T8 = Promise(
     "T8",
     "Ids of the table, which become names of files, follow a strict rule.",
-    (HOSTS,),
+    (HOSTS, f"{SECURITY}/test_malice.py"),
     (
         Removal("Any word may be the id of a host.",
                 (("lonc/config/hosts.py", "    if not valid_id(host_id):", "    if not host_id:"),),
-                (f"{HOSTS}::test_malformed_lines_are_told_and_cost_only_themselves",)),
+                (f"{SECURITY}/test_malice.py::test_ids_that_are_no_file_names_cost_only_themselves",
+                 f"{HOSTS}::test_malformed_lines_are_told_and_cost_only_themselves")),
     ),
 )  # fmt: skip
 
 T9 = Promise(
     "T9",
     "No process of the daemon writes a core or can be read by others of its user.",
-    ("tests/process/test_secrets.py", DAEMON),
+    ("tests/process/test_secrets.py", DAEMON, f"{SECURITY}/test_process.py"),
     (
         Removal("Cores may be written.",
                 (("lonc/system/daemonize.py", "        prevent_core=True,", "        prevent_core=False,"),),
