@@ -20,6 +20,7 @@ from lonc.config import Config, load_config
 from lonc.lonnet.answers import Status
 from lonc.lonnet.network import Network
 from tests.process.installation import Installation
+from tests.proof.tally import Tally
 from tests.unit.delayed_ground import FakeClock, FaultyFiles, Ground
 
 PEER = "msul1"
@@ -80,7 +81,7 @@ def in_child(body: Callable[[], None]) -> int:
 
 
 @pytest.mark.parametrize("command", [PLAIN, SEALED])
-def test_a_kill_at_any_call_loses_nothing_acknowledged(place: Place, command: bytes) -> None:
+def test_a_kill_at_any_call_loses_nothing_acknowledged(place: Place, tally: Tally, command: bytes) -> None:
     seen: set[tuple[bool, bool]] = set()
     for n in range(120):
         place.clear()
@@ -102,6 +103,7 @@ def test_a_kill_at_any_call_loses_nothing_acknowledged(place: Place, command: by
         # whatever was left, the next one is kept as ever
         assert place.network().critical(b"next:" + PLAIN, PEER).status is Status.DELAYED
         assert place.kept() == [*kept, b"next:" + PLAIN]
+        tally.add(inputs=2, faults=os.WIFSIGNALED(status))
         if not os.WIFSIGNALED(status):
             assert acknowledged
             assert n > 20
@@ -112,7 +114,9 @@ def test_a_kill_at_any_call_loses_nothing_acknowledged(place: Place, command: by
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES])
 @pytest.mark.parametrize("command", [PLAIN, SEALED])
-def test_a_failing_call_makes_a_truthful_answer(place: Place, command: bytes, code: int) -> None:
+def test_a_failing_call_makes_a_truthful_answer(
+    place: Place, tally: Tally, command: bytes, code: int
+) -> None:
     def fail() -> None:
         raise OSError(code, os.strerror(code))
 
@@ -128,6 +132,7 @@ def test_a_failing_call_makes_a_truthful_answer(place: Place, command: bytes, co
         assert place.clear_text_on_disk() == []
         left = [name for name in os.listdir(place.delayed_dir) if name.startswith(".")]
         assert len(left) <= (files.hit == "unlink"), (n, files.hit)
+        tally.add(inputs=1, faults=bool(files.hit))
         if not files.hit:
             assert answers == {Status.DELAYED, Status.NOT_KEPT}
             return

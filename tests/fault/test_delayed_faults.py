@@ -17,6 +17,7 @@ import pytest
 
 from lonc.delayed import DelayedQueue, Message, Young
 from lonc.system.files import Files
+from tests.proof.tally import Tally
 from tests.unit.delayed_ground import Crash, FaultyFiles, Ground
 
 GOOD = [b"first", b"second", b"third"]
@@ -121,7 +122,7 @@ def each_call(tmp_path: Path, body: Callable[[Ground, int], bool], limit: int = 
     raise AssertionError("never reached the end")
 
 
-def test_a_kill_at_any_call_loses_nothing_and_doubles_one_at_most(tmp_path: Path) -> None:
+def test_a_kill_at_any_call_loses_nothing_and_doubles_one_at_most(tmp_path: Path, tally: Tally) -> None:
     def body(ground: Ground, n: int) -> bool:
         prepare(ground)
         lond = Lond()
@@ -136,13 +137,14 @@ def test_a_kill_at_any_call_loses_nothing_and_doubles_one_at_most(tmp_path: Path
             assert lond.told_double == [lond.names[lond.sent.index(doubles[0])]]
         assert len(lond.told_double) <= 1
         assert crashed or before == len(GOOD) + 1
+        tally.add(inputs=len(GOOD) + 2, faults=crashed)
         return crashed
 
     assert each_call(tmp_path, body) > 50
 
 
 @pytest.mark.slow
-def test_a_second_kill_at_any_call_of_the_repair_loses_nothing(tmp_path: Path) -> None:
+def test_a_second_kill_at_any_call_of_the_repair_loses_nothing(tmp_path: Path, tally: Tally) -> None:
     goods = [b"only"]
 
     def first(ground: Ground, n: int) -> bool:
@@ -157,6 +159,7 @@ def test_a_second_kill_at_any_call_of_the_repair_loses_nothing(tmp_path: Path) -
             flush_until_empty(inner, inner.queue(), lond)
             check_all_arrived(inner, lond, goods, bad=False)
             assert len(lond.sent) <= 2 + 2  # one double for each kill
+            tally.add(inputs=2, faults=reached + again)
             return again
 
         each_call(ground.path, second)
@@ -166,7 +169,7 @@ def test_a_second_kill_at_any_call_of_the_repair_loses_nothing(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES])
-def test_any_failing_call_costs_no_message_and_no_double(tmp_path: Path, code: int) -> None:
+def test_any_failing_call_costs_no_message_and_no_double(tmp_path: Path, tally: Tally, code: int) -> None:
     def fail() -> None:
         raise OSError(code, os.strerror(code))
 
@@ -186,6 +189,7 @@ def test_any_failing_call_costs_no_message_and_no_double(tmp_path: Path, code: i
             assert contents(ground, "corrupt") == Counter([BAD])
             assert set(os.listdir(ground.path)) <= {".lock-p1", "rejected", "corrupt"}
         files.die()
+        tally.add(inputs=len(GOOD) + 2, faults=bool(files.hit))
         return bool(files.hit)
 
     assert each_call(tmp_path, body) > 90

@@ -16,6 +16,7 @@ from tests.conftest import MakeSite
 from tests.fault.surroundings import begin, told
 from tests.process.harness import Site, wait_until
 from tests.process.traffic import Traffic
+from tests.proof.tally import Tally
 
 ROTATIONS = 150
 SHOWN = re.compile(r"SUCCESS: echo \((\d+) bytes\) answered")
@@ -64,7 +65,7 @@ def ask_numbered(site: Site, enough: Callable[[], bool]) -> int:
     return size - 1
 
 
-def test_no_line_is_lost_when_log_and_permanent_log_are_renamed(site: Site) -> None:
+def test_no_line_is_lost_when_log_and_permanent_log_are_renamed(site: Site, tally: Tally) -> None:
     begin(site)
     for number in range(ROTATIONS):
         site.delay("msul1", b"put:msu:u:ns:a=%d" % number)
@@ -88,11 +89,12 @@ def test_no_line_is_lost_when_log_and_permanent_log_are_renamed(site: Site) -> N
     perm = "".join(path.read_text() for path in sorted(site.logs_dir.glob("lonnet.perm.log*")))
     assert len(re.findall(r"^\d+:S:msul1:put:msu:u:ns:a=\d+:", perm, re.MULTILINE)) == ROTATIONS
     assert not told(site)
+    tally.add(inputs=last - 5 + ROTATIONS, faults=rotator.count)
     print(f"\n{last - 5} lines of the log in {len(logs)} files, {ROTATIONS} records, none lost")
 
 
 @pytest.mark.parametrize("how", ["remove", "copytruncate", "watchdog"])
-def test_other_rotations_tear_no_line_and_stop_nobody(site: Site, how: str) -> None:
+def test_other_rotations_tear_no_line_and_stop_nobody(site: Site, tally: Tally, how: str) -> None:
     begin(site)
 
     def remove(_number: int) -> None:
@@ -113,6 +115,7 @@ def test_other_rotations_tear_no_line_and_stop_nobody(site: Site, how: str) -> N
     with Traffic(site) as traffic, Rotator(rotations[how]) as rotator:
         wait_until(lambda: rotator.count >= 100, 20, "rotations")
         traffic.more()
+    tally.add(inputs=traffic.answered, faults=rotator.count)
     traffic_line = re.compile(r"\w{3} \w{3} [ \d]\d [\d:]{8} \d{4} \(\d+\) \[\w+\] \[.*?\]: .+")
     for path in [site.log_path, *site.logs_dir.glob("lonc.log.*"), *site.logs_dir.glob("copy.*")]:
         if path.exists():

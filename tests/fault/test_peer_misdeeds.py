@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import MakeSite
 from tests.fakes.misdeeds import BROKEN_FRAMES
 from tests.process.harness import Site, wait_until
+from tests.proof.tally import Tally
 
 DIALOGUE = ["connect", "init", "challenge", "sethost", "version", "pong", "ekey", "ready"]
 LOCK_STEP = {"loncPipeline": "1", "loncRequestTimeout": "1", "loncGrace": "10"}
@@ -36,7 +37,7 @@ def check_alive(site: Site, child: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["rst", "close"])
-def test_every_step_of_the_dialogue_cut_twice(make_site: MakeSite, how: str) -> None:
+def test_every_step_of_the_dialogue_cut_twice(make_site: MakeSite, tally: Tally, how: str) -> None:
     """Eight peers, each ends its first two links at another step; every link stands in the end."""
     names = [f"p{step}1" for step in DIALOGUE]
     site = make_site(names)
@@ -46,6 +47,7 @@ def test_every_step_of_the_dialogue_cut_twice(make_site: MakeSite, how: str) -> 
     for name in names:
         assert site.ask(name, b"encrypt:eecho:" + name.encode()) == name.encode()
         assert site.peers[name].stats()["accepted"] == 3
+        tally.add(inputs=1, faults=2)
     assert site.log_text().count("Attempting to start child") == len(names)
 
 
@@ -260,7 +262,7 @@ def test_long_lines_in_small_segments(site: Site, size: int) -> None:
     assert site.board("msul1").child.links_opened == 1
 
 
-def test_one_flipped_bit_is_never_a_crash(site: Site) -> None:
+def test_one_flipped_bit_is_never_a_crash(site: Site, tally: Tally) -> None:
     """Row 23 in small: a bit of the dialogue or of a reply; the child lives, later requests are right."""
     proxy = site.proxy("msul1")
     site.peer("msul1")
@@ -272,6 +274,7 @@ def test_one_flipped_bit_is_never_a_crash(site: Site) -> None:
         with site.connect("msul1") as client:
             assert client.ask(b"echo:abcdefghij", 10) is not None
             client.ask(b"encrypt:eecho:abcdefghij", 10)
+        tally.add(inputs=2, faults=1)
     proxy.order(flip=-1)
     wait_until(lambda: site.ask("msul1", b"echo:x") == b"x", 15, "a link that works")
     check_alive(site, child)

@@ -26,6 +26,7 @@ from tests.process import procs
 from tests.process.harness import Entry, Peer, Site, wait_until
 from tests.process.procs import strace_works
 from tests.process.restarting import descriptors, restart
+from tests.proof.tally import Tally
 
 DEATHS = int(os.environ.get("LONC_TEST_DEATHS", "60"))
 LEAKS = int(os.environ.get("LONC_TEST_LEAKS", "12"))
@@ -68,7 +69,7 @@ def pids(site: Site) -> dict[str, int]:
 
 @pytest.mark.timing
 @pytest.mark.timeout(120 + DEATHS)
-def test_all_children_die_at_once(make_site: MakeSite) -> None:
+def test_all_children_die_at_once(make_site: MakeSite, tally: Tally) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
     names = [f"msul{number}" for number in range(DEATHS)]
@@ -80,6 +81,7 @@ def test_all_children_die_at_once(make_site: MakeSite) -> None:
         began = time.monotonic()
         for child in before.values():
             procs.send(child, signal.SIGKILL)
+        tally.add(inputs=DEATHS, faults=DEATHS)
 
         def all_new() -> bool:
             return all(found not in (0, before[name]) for name, found in pids(site).items())
@@ -275,13 +277,14 @@ def three(make_site: MakeSite) -> Iterator[Site]:
 
 @pytest.mark.timing
 @pytest.mark.timeout(120 + 3 * LEAKS)
-def test_many_hup_leave_nothing_behind(three: Site) -> None:
+def test_many_hup_leave_nothing_behind(three: Site, tally: Tally) -> None:
     pid = three.pid()
     for _ in range(2):  # what the first hand-over leaves is looked at as well
         restart(three)
     fds, memory = usage(three)
     for _ in range(LEAKS):
         restart(three)
+        tally.add(inputs=1, faults=1)
     later_fds, later_memory = usage(three)
     assert later_fds == fds
     assert grown(f"{LEAKS} HUPs", memory, later_memory) < GROWTH
@@ -291,13 +294,14 @@ def test_many_hup_leave_nothing_behind(three: Site) -> None:
 
 @pytest.mark.timing
 @pytest.mark.timeout(120 + 3 * LEAKS)
-def test_many_usr2_leave_nothing_behind(three: Site) -> None:
+def test_many_usr2_leave_nothing_behind(three: Site, tally: Tally) -> None:
     pid, children, everybody = three.pid(), three.children(), list(three.entries)
     for _ in range(10):  # what a first reading allocates is no leak
         read_again(three, everybody)
     fds, memory = usage(three)
     for _ in range(LEAKS):
         read_again(three, everybody)
+        tally.add(inputs=1, faults=1)
     later_fds, later_memory = usage(three)
     assert three.children() == children  # untouched ones keep pid and link
     assert later_fds == fds
