@@ -27,10 +27,10 @@ _PID_BYTES = 32  # a pid and a newline are 11 at most; the rest of a foreign fil
 _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 # A killed daemon's child holds the lock for the moment between fork and its close of it.
 _GONE_WAIT_S = 2.0
-# A restarted daemon has children that serve: it does not end for want of a descriptor that may be there at once.
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_SHORTAGE_WAIT_S = 3.0
-_SHORTAGE_PAUSE_S = 0.05
+# A restarted daemon has children that serve: it does not end for a trouble that may be over at once.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ENOLCK})
+_TROUBLE_WAIT_S = 3.0
+_TROUBLE_PAUSE_S = 0.05
 _PF_EXITING = 0x4  # include/linux/sched.h
 _KILL_BIT = 1 << 8  # of SIGKILL, which is 9
 _NAMES = ("lonc", "loncnew")  # of the originals of lonc; lond has one name
@@ -73,23 +73,15 @@ class DaemonLock:
         """Return the lock that came over exec as descriptor fd, no longer inheritable.
 
         Raises StartError unless fd is open on the very file at path and has the lock already: a number that
-        was made up, or a file that nobody had locked, is refused (promises.md 3, forged hand-over). A system
-        without descriptors or memory is waited for, at most 3 s.
+        was made up, or a file that nobody had locked, is refused (promises.md 3, forged hand-over). Want of
+        descriptors or memory and failing reads are waited for, at most 3 s.
         """
         refused = StartError(f"descriptor {fd} is not the held lock of {path}")
         try:
-            other = _open_in_shortage(path, files)
-        except StartError as error:
-            raise refused from error
-        try:
-            if not _is_still(path, fd, files) or _try_lock(path, other, files):
-                raise refused
-            if not _try_lock(path, fd, files):  # locking again what one has is no change
+            if not _is_held(path, fd, files):
                 raise refused
         except OSError as error:
             raise refused from error
-        finally:
-            files.close(other)
         os.set_inheritable(fd, False)
         lock = cls(path, fd, files)
         # The pid in it is this very process's, and is for people only: a full disk does not end a daemon (P25).
@@ -172,7 +164,11 @@ def _open_lock(path: str, files: Files) -> int:
     except OSError as error:
         why = "a symbolic link is not followed" if error.errno == errno.ELOOP else error.strerror
         raise StartError(f"{path}: the lock file cannot be used: {why}") from error
-    facts = files.fstat(fd)
+    try:
+        facts = files.fstat(fd)
+    except OSError as error:
+        files.close(fd)
+        raise StartError(f"{path}: the lock file cannot be used: {error.strerror}") from error
     if facts.st_uid == os.geteuid() and facts.st_nlink <= 1:
         return fd
     files.close(fd)
@@ -180,18 +176,30 @@ def _open_lock(path: str, files: Files) -> int:
     raise StartError(f"{path}: the lock file cannot be used: {why}")
 
 
-def _open_in_shortage(path: str, files: Files) -> int:
-    """Open the lock as _open_lock does, again and again for a while as long as only resources are missing."""
-    give_up = time.monotonic() + _SHORTAGE_WAIT_S
+def _is_held(path: str, fd: int, files: Files) -> bool:
+    """Return whether fd has the lock of the file at path; trouble that may pass is waited for. Raises OSError."""
+    give_up = time.monotonic() + _TROUBLE_WAIT_S
     while True:
         try:
-            return _open_lock(path, files)
-        except StartError as error:
-            cause = error.__cause__
-            short = isinstance(cause, OSError) and cause.errno in _SHORTAGES
-            if not short or time.monotonic() >= give_up:
-                raise
-        time.sleep(_SHORTAGE_PAUSE_S)
+            return _looks_held(path, fd, files)
+        except (StartError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, StartError) else error
+            if not isinstance(cause, OSError):
+                return False
+            if cause.errno not in _PASSING or time.monotonic() >= give_up:
+                raise cause from error
+        time.sleep(_TROUBLE_PAUSE_S)
+
+
+def _looks_held(path: str, fd: int, files: Files) -> bool:
+    """Return whether nobody but fd can have the lock of the file at path, and fd is open on that very file."""
+    other = _open_lock(path, files)
+    try:
+        if not _is_still(path, fd, files) or _try_lock(path, other, files):
+            return False
+        return _try_lock(path, fd, files)  # locking again what one has is no change
+    finally:
+        files.close(other)
 
 
 def _try_lock(path: str, fd: int, files: Files) -> bool:

@@ -123,7 +123,7 @@ def test_a_restart_waits_for_a_descriptor(path: str, tally: Tally, code: int) ->
 def test_a_restart_does_not_wait_for_ever(
     path: str, tally: Tally, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "_SHORTAGE_WAIT_S", 0.2)
+    monkeypatch.setattr(lock, "_TROUBLE_WAIT_S", 0.2)
     held = DaemonLock.acquire(path, SystemFiles())
 
     class Broken(SystemFiles):
