@@ -51,7 +51,8 @@ class Place(Enum):
         return "" if self is Place.DELAYED else self.value
 
 
-COMPANION = {Place.REJECTED: ".reply", Place.CORRUPT: ".reason", Place.DROPPED: ".reply"}
+# What the name of the file beside a message ends with, by place.
+COMPANIONS = {Place.REJECTED: (".reply",), Place.CORRUPT: (".reason",), Place.DROPPED: (".reply", ".reason")}
 
 
 class NotFoundError(LoncError):
@@ -138,8 +139,8 @@ def found_of(place: Place, name: str, facts: os.stat_result, owner: Owner) -> Fo
 
 
 def _is_companion(name: str, place: Place, known: Collection[str]) -> bool:
-    suffixes = (".reply", ".reason") if place is Place.DROPPED else (COMPANION.get(place, ""),)
-    return any(suffix and name.endswith(suffix) and name.removesuffix(suffix) in known for suffix in suffixes)
+    suffixes = COMPANIONS.get(place, ())
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in known for suffix in suffixes)
 
 
 def ids_of(found: Iterable[Found]) -> dict[tuple[Place, str], str]:
@@ -209,8 +210,7 @@ def word_of(files: Files, directory: str, one: Found) -> str:
 
 def companion_of(files: Files, directory: str, one: Found) -> tuple[str, bytes]:
     """Return the name and the first line of the file beside a message that says why it lies there; "" without."""
-    suffixes = (".reply", ".reason") if one.place is Place.DROPPED else (COMPANION.get(one.place, ""),)
-    for suffix in filter(None, suffixes):
+    for suffix in COMPANIONS.get(one.place, ()):
         try:
             path = os.path.join(directory, one.place.folder, one.name + suffix)
             fd, _facts = open_with_facts(files, path, os.O_RDONLY)
