@@ -67,18 +67,18 @@ class Holder:
         self._count = count
         command = [*([] if uid == os.geteuid() else become(uid)), python, "-I", "-c", _HOLD, str(path), str(count)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd="/")
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd="/")
 
     def answers(self) -> list[str]:
         """Return what came of each connection, in order: `served` or `closed`."""
         assert self._process.stdout is not None
-        found: list[str] = []
-        while len(found) < self._count:
+        said = b""
+        while said.count(b"\n") < self._count:
             ready, _, _ = select.select([self._process.stdout], [], [], WAIT_S)
-            line = self._process.stdout.readline() if ready else ""
-            assert line, f"only {found}"
-            found.append(line.strip())
-        return found
+            data = os.read(self._process.stdout.fileno(), 4096) if ready else b""
+            assert data, f"only {said!r}"
+            said += data
+        return said.decode().split()
 
     def end(self) -> None:
         """Close all of it."""

@@ -74,7 +74,7 @@ def attack(victim: Victim, kinds: str, names: list[Path], tally: Tally) -> Itera
         count = attacker.stdout.read()
         attacker.wait(30)
         attacker.stdout.close()
-    assert int(count) > 10 * len(names), "it did swap"
+    assert int(count) >= len(names), "it did swap"
     tally.add(faults=int(count))
 
 

@@ -168,20 +168,13 @@ def test_what_the_operator_is_shown(make_site: MakeSite) -> None:
         shown = ctl_run.document(site, "status")
         assert next(peer for peer in shown["peers"] if peer["id"] == "msul1")["via"] == str(near)
         assert "address_changed" not in str(shown["findings"])
-        assert f"{near} (loncVia)" in ctl_run.loncctl(site, "status").out
-        assert str(near) in ctl_run.loncctl(site, "config", "loncVia").out
         found = doctor(site)
         assert found.document["via"] == str(near)
         assert f"{near.at[0]} port {near.at[1]}, by loncVia" in found.text("connect")
     wait_until(lambda: not site.ready("msul1"), 20, "a link that is lost with the tunnel")
     assert f"it is dialed at {near} (loncVia)" in ctl_run.wait_finding(site, "refused", "msul1")
-    assert "look at the tunnel first" in doctor(site).text("connect")
-    site.write_config(loncVia="")
-    site.signal(signal.SIGHUP)
-    site.wait_ready("msul1", timeout_s=40)
-    assert doctor(site).document["via"] is None
-    explained = ctl_run.loncctl(site, "explain", "loncVia").out
-    assert "in place of what hosts.tab says" in explained
+    assert f"{near} (loncVia)" in ctl_run.loncctl(site, "status", "msul1").out
+    assert "look at the tunnel first" in doctor(site, "--limit", "2").text("connect")
 
 
 @pytest.mark.parametrize(
@@ -197,13 +190,12 @@ def test_a_mistake_is_told_with_its_line_and_nothing_starts(
 ) -> None:
     site = make_site(["msul1", "own1"])
     site.write_config(**{setting: value})
-    for arguments in ((), ("-t",)):
-        done = site.run(*arguments)
-        assert done.returncode == 2
-        assert said in done.stderr
-        line = next(n for n, text in enumerate((site.conf_dir / "loncapa_apache.conf").read_text().splitlines(), 1)
-                    if setting in text)  # fmt: skip
-        assert f"loncapa_apache.conf:{line}: {setting}" in done.stderr
+    done = site.run()
+    assert done.returncode == 2
+    assert said in done.stderr
+    lines = (site.conf_dir / "loncapa_apache.conf").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if setting in text)
+    assert f"loncapa_apache.conf:{line}: {setting}" in done.stderr
 
 
 def test_a_table_that_lacks_a_peer_of_a_tunnel_is_not_taken(make_site: MakeSite) -> None:
