@@ -206,3 +206,9 @@ def test_what_is_ordinary_is_read_ahead(
     ground.put(name, content)
     queue.read_ahead(Entry(ground.clock.wall() - age, 0, name))
     assert files.taken().count(f"open delayed/{name} NONBLOCK") == opens
+
+
+@pytest.mark.parametrize(("number", "counts"), [("9" * 20, True), ("9" * 21, False), ("9" * 5000, False)])
+def test_a_number_in_a_note_has_twenty_digits_at_most(ground: Ground, number: str, counts: bool) -> None:
+    (ground.path / ".lock-p1").write_text(f"1.1.1.x.p1\t{number}:2:3:4\n")
+    assert len(on_their_way(ground)) == int(counts)
