@@ -36,8 +36,10 @@ def anonymous_kib(pid: int) -> int:
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Anonymous:"))
 
 
-def _files(place: Path) -> int:
-    return sum(len(names) for _at, _directories, names in os.walk(place))
+def _files(place: Path, rotated: tuple[str, ...] = ()) -> int:
+    """Return how many files there are, without those whose names begin so: there are as many as the soak keeps."""
+    names = [name for _at, _directories, found in os.walk(place) for name in found]
+    return sum(not name.startswith(rotated) for name in names) if rotated else len(names)
 
 
 def take(site: Site) -> Sample:
@@ -50,7 +52,7 @@ def take(site: Site) -> Sample:
         most_descriptors=max(len(os.listdir(f"/proc/{pid}/fd")) for pid in children),
         children=len(children),
         threads=sum(psutil.Process(pid).num_threads() for pid in (parent, *children)),
-        files_in_logs=_files(site.logs_dir),
+        files_in_logs=_files(site.logs_dir, (site.log_path.name, site.perm_log_path.name)),
         files_in_delayed=_files(site.delayed_dir),
     )
 
