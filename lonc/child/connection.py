@@ -14,6 +14,7 @@ import os
 import resource
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 
 from lonc.loop import READ, WRITE, Loop
@@ -196,6 +197,7 @@ class Clients:
         self._trusted_uids = frozenset({0, os.geteuid()})
         # Of other users: each may have half of the places, so that the web server's own always find one.
         self._foreign: dict[Connection, int] = {}
+        self._places: Counter[int] = Counter()  # by user, of these
         self._pause = pause
         self._accepting = False
         self._ended = False
@@ -235,6 +237,7 @@ class Clients:
             self.open.add(client)
             if uid not in self._trusted_uids:
                 self._foreign[client] = uid
+                self._places[uid] += 1
             self.loop.watch(sock, client.read)
             client.read()  # most clients have written by now: that saves a turn
             if len(self.open) >= self._max_clients:
@@ -245,7 +248,7 @@ class Clients:
         """Return the user of the process at the other end; -1, and it is closed, when there is no place for it."""
         pid, uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         if uid in self._allowed_uids:
-            if uid in self._trusted_uids or self._places_of(uid) < max(1, self._max_clients // 2):
+            if uid in self._trusted_uids or self._places[uid] < max(1, self._max_clients // 2):
                 return int(uid)
             self.tell(f"Closed a client: user id {uid} has half of all places already")
             sock.close()
@@ -254,15 +257,12 @@ class Clients:
         sock.close()
         return -1
 
-    def _places_of(self, uid: int) -> int:
-        return sum(one == uid for one in self._foreign.values())
-
     def forget(self, client: Connection) -> None:
         """Drop a client whose socket is about to be closed."""
         self.loop.unwatch(client.sock, closing=True)
         self.open.discard(client)
-        if self._foreign:
-            self._foreign.pop(client, None)
+        if client in self._foreign:
+            self._places[self._foreign.pop(client)] -= 1
         if not self.open:
             self.empty_since = self.loop.now
         self.relay.client_gone(client)

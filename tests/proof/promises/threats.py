@@ -126,8 +126,8 @@ T6 = Promise(
                   "        self._max_clients = _room_for_clients()"),),
                 (f"{CLIENTS}::test_more_clients_than_allowed_wait_and_are_served",)),
         Removal("One user who is allowed may have all the places.",
-                ((CONNECTION, "self._places_of(uid) < max(1, self._max_clients // 2):",
-                "self._places_of(uid) >= 0:"),),
+                ((CONNECTION, "self._places[uid] < max(1, self._max_clients // 2):",
+                "self._places[uid] >= 0:"),),
                 ((f"{SECURITY}/test_users.py::"
                  "test_a_user_who_is_allowed_takes_no_more_than_half_of_the_places"),)),
     ),
