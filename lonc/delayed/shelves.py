@@ -205,7 +205,7 @@ def word_of(files: Files, directory: str, one: Found) -> str:
     if data.startswith(SEALED):
         return "sealed"
     line = data.partition(b"\n")[0]
-    return command_word(line, one.size).rpartition(" (")[0] or "?"
+    return command_word(line).partition(" (")[0] or "?"
 
 
 def companion_of(files: Files, directory: str, one: Found) -> tuple[str, bytes]:

@@ -212,3 +212,20 @@ def test_what_is_ordinary_is_read_ahead(
 def test_a_number_in_a_note_has_twenty_digits_at_most(ground: Ground, number: str, counts: bool) -> None:
     (ground.path / ".lock-p1").write_text(f"1.1.1.x.p1\t{number}:2:3:4\n")
     assert len(on_their_way(ground)) == int(counts)
+
+
+def test_what_replaced_a_rejected_message_twice_goes_back_under_a_name_of_its_peer(
+    ground: Ground, files: Recorder
+) -> None:
+    queue, name = ground.queue(files=files), ground.name()
+    ground.put(name)
+    message = ground.message(queue, name)
+    moved = f"delayed/rejected/{name}"
+    files.before(f"rename delayed/{name} {moved}", lambda: ground.replace(name, b"second\n"))
+    files.before(
+        f"lstat {moved}", lambda: files.before(f"lstat {moved}", lambda: ground.replace(name, b"third\n"))
+    )
+    assert queue.reject(message, b"no", 0).kind is DoneKind.REPLACED
+    again = [ground.message(queue, one).line for one in ready(ground.look(queue))]
+    assert sorted(again) == [b"second", b"third"]
+    assert f"{ground.past}.1.0.restored.p1" in ground.names()
