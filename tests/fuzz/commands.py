@@ -88,6 +88,8 @@ def _ask(stage: ResourceStage, line: bytes) -> None:
 
 _LINES = (
     *(b"!" + line.encode() for line, _ in GOOD),
+    b"auth:home:bert:secret%21", b"makeuser:home:bert:internal:x",
+    b"passwd:home:anna:a:b\nrolesput:home:anna:home:b:r=1",
     b"sub:/home/httpd/html/res/home/anna/a/x.html", b"!update:/home/httpd/html/res/home/anna/a/x.html",
     b"ls:/home/httpd/html/res/home/anna", b"stat:/home/httpd/html/res/home/anna/../anna/a", b"ls:", b"load",
     b"userload",

@@ -24,7 +24,7 @@ from lonc.wire.outbox import Outbox
 from tests.machine.lond import LIMIT, Lond, Session
 from tests.unit.delayed_ground import PEERS, FakeClock
 
-REQUEST_S, DELAYED_S, GRACE_S, INIT_S, UPKEEP_S = 30.0, 10.0, 2.0, 20.0, 15.0
+REQUEST_S, DELAYED_S, GRACE_S, INIT_S, UPKEEP_S = 30.0, 10.0, 2.0, 20.0, 3.0
 NEVER = float("inf")
 
 
