@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-NEWLINE: Final = b"\n"
 JOIN_BYTES: Final = 65536  # lines up to this size are handed on as one bytes object
 CHUNK_BYTES: Final = 16384  # a piece of at least this size is kept as it came, smaller ones are collected
 

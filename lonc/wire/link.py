@@ -148,7 +148,6 @@ class Link:
     def dial(self, now: float) -> list[LinkEvent]:
         """Begin: the holder connects now; the limit of the connect starts."""
         moved = self._enter(LinkInput.DIAL)
-        self._reset()
         self._deadline = now + self._connect_timeout_s
         return [moved]
 
@@ -251,7 +250,6 @@ class Link:
     def _put(self, line: bytes, now: float) -> None:
         """Make a line due; the limit for it to be sent starts."""
         self._due = line + b"\n"
-        self._asked = self._taken = False
         self._deadline = now + self._init_timeout_s
 
     def _hear(self, lines: list[Line | None], now: float) -> list[LinkEvent]:

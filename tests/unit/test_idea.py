@@ -25,6 +25,11 @@ PUBLISHED = [
 ]
 
 
+def test_the_self_test_has_all_published_answers() -> None:
+    spelled = [tuple(text.replace(" ", "").lower() for text in row) for row in PUBLISHED]
+    assert list(idea.KNOWN_ANSWERS) == spelled
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("key", "plain", "encrypted"), PUBLISHED)
 def test_known_answers(engine: type[BlockCipher], key: str, plain: str, encrypted: str) -> None:

@@ -59,6 +59,7 @@ def test_a_line_too_long_costs_its_own_place_only() -> None:
     assert buffer.feed(b"ab\nxxxxx\ncd\nyyyyyy") == [b"ab", None, b"cd"]
     assert (buffer.overflow, buffer.partial, buffer.size) == (True, True, 0)
     assert buffer.feed(b"yyyy") == []
+    assert (buffer.overflow, buffer.size) == (True, 0)
     assert buffer.feed(b"yy\nef\ng") == [None, b"ef"]
     assert (buffer.overflow, buffer.partial, buffer.size) == (False, True, 1)
 

@@ -8,6 +8,7 @@ import pytest
 
 from lonc.errors import CipherError, LinkProtocolError
 from lonc.wire.cipher import FrameCipher, session_key
+from lonc.wire.dialogue import Talk
 from lonc.wire.drawing import state_diagram
 from lonc.wire.link import (
     ANSWER_BYTES,
@@ -20,6 +21,7 @@ from lonc.wire.link import (
     Lost,
     LostReason,
     Moved,
+    Note,
 )
 from tests.unit.links import ANSWERS, BUILD_KEY, link_in, make_link, say, talk
 
@@ -99,6 +101,19 @@ def test_the_diagram_is_the_table() -> None:
     assert drawn == {f"{old} --> {new}: {what}" for old, what, new in CELLS if new != "-"}
 
 
+def test_the_words_of_states_and_reasons() -> None:
+    assert all(one.value == one.name.lower() for one in (*LinkState, *LinkInput))
+    reasons = {name: word for name, word in vars(LostReason).items() if name.isupper()}
+    assert reasons == {name: name.lower() for name in reasons}
+    assert len(reasons) == 7
+
+
+def test_nothing_is_known_of_the_peer_at_first() -> None:
+    assert Talk(b"a", b"b", b"c") == Talk(b"a", b"b", b"c", b"", b"", "", "")
+    assert make_link().peer_remark == ""
+    assert Note("text") == Note("text", warning=False)
+
+
 def test_arrows_between_the_same_states_share_a_line() -> None:
     table = {
         (LinkState.DOWN, LinkInput.DIAL): LinkState.READY,
@@ -167,6 +182,9 @@ def test_a_short_pause_is_a_pause() -> None:
     link = make_link(pong_delay_s=0.5)
     talk(link, *ANSWERS[:4])
     assert (link.outgoing(), link.next_deadline()) == (b"", 0.5)
+    link.tick(0.5)
+    assert say(link, 1.0) == b"pong\n"
+    assert isinstance(link.tick(61.0)[-1], Lost)  # there is but one pause
 
 
 def test_the_pause_before_pong() -> None:
@@ -228,7 +246,7 @@ def test_replies_are_for_a_ready_link(state: str) -> None:
 @pytest.mark.parametrize("state", ["DOWN", "CONNECTING", "GREETING", "KEYING"])
 def test_nothing_of_ready_before_ready(state: str) -> None:
     link = link_in(state)
-    with pytest.raises(LinkProtocolError):
+    with pytest.raises(LinkProtocolError, match=r"^there is no key before the link is READY$"):
         link.encrypt(b"x")
     with pytest.raises(LinkProtocolError):
         link.decrypt(b"enc:0:")

@@ -52,6 +52,25 @@ def test_whatever_is_owed_counts_as_something() -> None:
     assert (bool(box), box.held, box.size) == (False, 0, 0)
 
 
+def test_what_is_forgotten_leaves_nothing_behind() -> None:
+    box = Outbox()
+    box.put(b"fresh")
+    box.clear()
+    assert not box
+    box.put(b"begun")
+    box.took(2)
+    box.clear()
+    box.put(b"next")
+    assert box.take_back() == [b"next"]
+    joining = Outbox(keep_lines=False)
+    for _ in range(2):  # not long enough for a run, however often it comes and is forgotten
+        for _ in range(SHORT_RUN - 1):
+            joining.put(b"x")
+        joining.batch()
+        assert len(joining._backlog) == SHORT_RUN - 1
+        joining.clear()
+
+
 def test_what_was_refused_goes_first_next_time() -> None:
     box = Outbox()
     box.put(b"first")

@@ -10,6 +10,7 @@ from lonc.errors import CipherError, LinkProtocolError
 from lonc.wire.cipher import FrameCipher, session_key
 from lonc.wire.link import Link, LinkState
 from lonc.wire.server import (
+    COMMAND_BYTES,
     AskPong,
     Closed,
     Request,
@@ -53,6 +54,11 @@ def open_session(*, command_limit: int = 1000) -> ServerSession:
 
 def cipher_for(peer: bytes) -> FrameCipher:
     return FrameCipher(session_key(peer, b"ncsu1", BUILD_KEY))
+
+
+def test_the_words_of_states_and_the_greatest_command() -> None:
+    assert all(one.value == one.name.lower() for one in (*ServerState, *ServerInput))
+    assert COMMAND_BYTES == 16 << 20
 
 
 def test_the_drawing_holds_every_state_and_input() -> None:

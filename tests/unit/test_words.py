@@ -6,6 +6,20 @@ import pytest
 
 from lonc.wire import words
 
+# Each word as it travels, once more. A word is spelled like its name but for those with a colon, and one.
+SPELLED = """
+init sethost: version: ping pong ekey exit encrypt: enc: ok bye refused rejected unknown_cmd unable_to_set error:
+con_lost con_delayed con_failed no_such_host self_reply found not_found not_home authorized non_authorized
+unknown_user pwchange_failure auth_mode_error already_exists not_right_domain directory not_subscribed no_such_dir
+empty
+"""
+
+
+def test_the_words_as_they_travel() -> None:
+    spelled = {word.rstrip(":").upper(): word.encode() for word in SPELLED.split()}
+    spelled["CLOSE_EXIT"] = b"close_connection_exit"
+    assert {name: word for name, word in vars(words).items() if isinstance(word, bytes)} == spelled
+
 
 @pytest.mark.parametrize(
     ("reply", "failed"),
