@@ -44,6 +44,19 @@ class Desk(Ground):
         return which(everything(FILES, str(self.path), PEERS), said)
 
 
+class Time:
+    """Stands for the module: a clock that moves by sleeping only."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return 100.0 + sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
 def why(kind: type[BaseException], action: Callable[[], object]) -> str:
     """Return the text of the error that an action must end in."""
     with pytest.raises(kind) as caught:

@@ -115,7 +115,9 @@ MADE = ["mkdir delayed 700", "open delayed DIRECTORY", "close delayed", *synced(
 
 
 def put(scene: Scene, writer: MessageStore, command: bytes = b"a:b") -> list[str]:
-    scene.letters = {writer.put(command, "p1"): "N"}
+    name = writer.put(command, "p1")
+    assert name.endswith((".a.p1", ".encrypt.p1"))
+    scene.letters = {name: "N"}
     return scene.called()
 
 

@@ -13,7 +13,7 @@ from lonc.delayed import sealing
 from lonc.delayed.sealing import KEEP_MIN_S, Keys, SealBrokenError, SealError, key_of, sealed_size, sealed_with
 from lonc.system.files import SystemFiles
 from tests.unit.delayed_calls import Recorder
-from tests.unit.delayed_desk import Desk, broken, why
+from tests.unit.delayed_desk import Desk, Time, broken, why
 from tests.unit.delayed_ground import Ground
 
 FILES = SystemFiles()
@@ -65,6 +65,23 @@ def test_what_is_said_of_keys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert why(SealError, seal) == f"{path}: line 2 is no key: restore it from a backup"
     assert files.descriptors == []
     assert sorted(os.listdir(desk.base)) == ["delayed", "lonc.keys"]
+
+
+def test_a_rotation_waits_for_another_one_ten_seconds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.keys.rotate()
+    clock = Time()
+    monkeypatch.setattr(sealing, "time", clock)
+    desk.files.before("flock lonc.keys 6", broken(errno.EWOULDBLOCK))
+    desk.keys.rotate()
+    assert clock.slept == [0.01]
+    fd = os.open(desk.base / "lonc.keys", os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    with pytest.raises(SealError, match="another process"):
+        desk.keys.rotate()
+    os.close(fd)
+    assert sum(clock.slept) == pytest.approx(10.01, abs=0.015)
+    assert set(clock.slept) == {0.01}
+    assert desk.files.descriptors == []
 
 
 def test_what_is_said_of_sealed_messages_that_do_not_open(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

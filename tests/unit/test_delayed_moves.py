@@ -17,7 +17,7 @@ from lonc.delayed.names import Owner
 from lonc.delayed.results import Identity, identity_of
 from lonc.delayed.shelves import Place, companion_of, everything, ids_of, which, word_of
 from lonc.system.files import SystemFiles
-from tests.unit.delayed_desk import Desk, broken
+from tests.unit.delayed_desk import Desk, Time, broken
 from tests.unit.delayed_ground import PEERS
 
 FILES = SystemFiles()
@@ -27,19 +27,6 @@ MOVE = "delayed/.move-p1~"
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-class Time:
-    """A clock that moves by sleeping only."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return 100.0 + sum(self.slept)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
 
 # --- claims ------------------------------------------------------------------------------------------

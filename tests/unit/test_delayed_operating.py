@@ -160,3 +160,17 @@ def test_an_interrupted_replacement_of_a_sealed_message_leaves_no_rest(desk: Des
         held = desk.one("held/5.1.1")
         (desk.path / "held" / held.name).rename(desk.path / "5.1.1.x.p1")
     assert desk.files.descriptors == []
+
+
+def test_a_copy_that_goes_meanwhile_stops_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.files, "listdir", lambda path: sorted(os.listdir(path)))
+    (desk.path / "dropped" / "1-folder").mkdir(parents=True)
+    for name in ("2.1.1.x.p1", "3.1.1.x.p1"):
+        desk.put(f"dropped/{name}")
+    desk.files.before("lstat delayed/dropped/2.1.1.x.p1", (desk.path / "dropped" / "2.1.1.x.p1").unlink)
+    one = desk.found("4.1.1.x.p1")
+    desk.clock.now_wall = time.time() + KEEP_DROPPED_S + 60
+    desk.operator.drop(one)
+    assert desk.names("dropped") == ["1-folder", "4.1.1.x.p1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,27 @@ def test_what_replaced_a_rejected_message_twice_goes_back_under_a_name_of_its_pe
     again = [ground.message(queue, one).line for one in ready(ground.look(queue))]
     assert sorted(again) == [b"second", b"third"]
     assert f"{ground.past}.1.0.restored.p1" in ground.names()
+
+
+def test_what_the_end_of_a_flush_could_not_do_is_told(ground: Ground, files: Recorder) -> None:
+    queue, names = ground.queue(files=files), [ground.name(n) for n in (1, 2)]
+    for name in names:
+        ground.put(name)
+    queue.finish()
+    assert ground.look(queue).problem is None
+    queue.done(ground.message(queue, names[0]))
+    queue.finish()
+    assert ground.look(queue).problem is None
+    files.before("unlink delayed/.sent-p1~", broken())
+    assert queue.done(ground.message(queue, names[1])).kind is DoneKind.FAILED
+    files.before("lstat delayed/.sent-p1~", broken(errno.EROFS))
+    queue.finish()
+    assert ground.look(queue).problem == "[Errno 30] Read-only file system"
+    queue.finish()
+    assert ".sent-p1~" not in os.listdir(ground.path)
+
+
+def test_an_empty_line_has_its_newline(ground: Ground) -> None:
+    queue, name = ground.queue(), ground.name()
+    ground.put(name, b"\n", age=1)
+    assert ground.message(queue, name).line == b""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DoneKind, Rejection, claim, moving, operating, sealing
+from lonc.delayed import DoneKind, LockAnswer, Rejection, claim, moving, operating, sealing
 from lonc.delayed.claim import claim_path, claimed
 from lonc.delayed.moving import Shelf, put_back
 from lonc.delayed.names import Owner
 from lonc.delayed.operating import OperatingError
 from lonc.delayed.results import identity_of
 from lonc.delayed.shelves import NotFoundError, Place, everything, ids_of, which
-from lonc.delayed.store import NotKeptError
+from lonc.delayed.store import MessageStore, NotKeptError
 from lonc.system.files import SystemFiles
 from lonc.system.shown import printable
 from tests.unit.delayed_desk import Desk, broken, why
@@ -232,7 +232,7 @@ def test_a_lock_that_cannot_be_had_says_why(desk: Desk) -> None:
     os.close(holder.lock_fd)
     files.before("lstat delayed/.move-p1~", broken(errno.EACCES))
     answer = queue.try_lock()
-    assert (answer.taken, answer.detail) == (False, f"[Errno {errno.EACCES}] Permission denied")
+    assert answer == LockAnswer(False, (), f"[Errno {errno.EACCES}] Permission denied")
 
 
 # --- names that are taken, shelves --------------------------------------------------------------------
@@ -299,6 +299,9 @@ def test_what_a_writer_is_told(desk: Desk) -> None:
     assert (
         why(NotKeptError, lambda: desk.store.put(b"x" * 101, "p1")) == "longer than the longest line of 100 bytes"
     )
+    usual = MessageStore(str(desk.path), desk.keys, files=desk.files, clock=desk.clock)
+    long = "longer than the longest line of 16777216 bytes"
+    assert why(NotKeptError, lambda: usual.put(b"x" * 16777217, "p1")) == long
     (desk.base / "lonc.keys").write_text("")
     (desk.base / "lonc.keys").chmod(0o600)
     assert why(NotKeptError, lambda: desk.store.put(b"encrypt:x", "p1")) == (
