@@ -170,28 +170,31 @@ def test_box():
 """
 
 
+# Name, the function or table that is changed, the changed text, what is to be said of it.
+BOXES = [
+    ("same", "", BOX, "survived"),
+    ("other", "", BOX.replace("5", "6"), "killed"),
+    ("broken", "", BOX + "}", "killed"),
+    ("endless", "", BOX + "while True: pass\n", "timed out"),
+    ("property", "Box.full", BOX.replace(">=", ">"), "killed"),
+    ("same property", "Box.full", BOX, "survived"),
+    ("statement", "Box.put", BOX.replace("self.count += 1", "pass"), "killed"),
+    ("harmless", "Box.put", BOX.replace("self.count += 1", "self.count = self.count + 1"), "survived"),
+    ("table", "=NAMES", BOX.replace("two", "TWO"), "killed"),
+    ("same table", "=NAMES", BOX.replace('1: "one", 2: "two"', '2: "two", 1: "one"'), "survived"),
+    ("no such function", "Box.take", BOX, "broken"),
+]
+
+
 def test_a_change_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "box.py").write_text(BOX)
     (tmp_path / "test_box.py").write_text(TEST_BOX)
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
-    texts = {
-        "same": ("", BOX),
-        "other": ("", BOX.replace("5", "6")),
-        "broken": ("", BOX + "}"),
-        "endless": ("", BOX + "while True: pass\n"),
-        "same property": ("Box.full", BOX.replace("5", "6").replace("= 6", "= 5")),
-        "property": ("Box.full", BOX.replace(">=", ">")),
-        "statement": ("Box.put", BOX.replace("self.count += 1", "pass")),
-        "table": ("=NAMES", BOX.replace("two", "TWO")),
-        "same table": ("=NAMES", BOX.replace('1: "one", 2: "two"', '2: "two", 1: "one"')),
-        "no such function": ("Box.take", BOX),
-        "harmless statement": ("Box.put", BOX.replace("self.count += 1", "self.count = self.count + 1")),
-    }
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout"]
     groups = [["test_nothing.py"], ["test_box.py"]]
     lines = [
-        json.dumps([key, "box", str(tmp_path / "box.py"), text, function, options, groups])
-        for key, (function, text) in texts.items()
+        json.dumps([key, "box", str(tmp_path / "box.py"), text, place, options, groups])
+        for key, place, text, _verdict in BOXES
     ]
     done = subprocess.run(
         [sys.executable, warm.__file__, "4", "50", "1"],
@@ -200,19 +203,7 @@ def test_a_change_is_judged_by_the_tests_in_a_process_of_its_own(tmp_path: Path)
     )  # fmt: skip
     codes = dict(map(json.loads, done.stdout.splitlines()))
     told = {key: "broken" if code == warm.BROKEN else verdict(code) for key, code in codes.items()}
-    assert told == {
-        "same": "survived",
-        "other": "killed",
-        "broken": "killed",
-        "endless": "timed out",
-        "same property": "survived",
-        "property": "killed",
-        "statement": "killed",
-        "harmless statement": "survived",
-        "no such function": "broken",
-        "table": "killed",
-        "same table": "survived",
-    }
+    assert told == {key: expected for key, _place, _text, expected in BOXES}
 
 
 def test_the_copy_of_the_tree_tells_whether_a_test_has_changed(
