@@ -90,7 +90,8 @@ def page(found: dict[str, list[Mutant]], known: list[Reason]) -> tuple[str, list
 
 
 def _row(name: str, numbers: Sum) -> str:
-    counts = f"{numbers.mutants} | {numbers.killed} | {numbers.timed_out} | {numbers.survived}"
+    mutants = f"{numbers.mutants} ({numbers.not_tried} not tried yet)" if numbers.not_tried else numbers.mutants
+    counts = f"{mutants} | {numbers.killed} | {numbers.timed_out} | {numbers.survived}"
     return f"| {name} | {counts} | {numbers.percent:.1f} % |"
 
 

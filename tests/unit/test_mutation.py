@@ -278,6 +278,8 @@ def test_the_page_holds_each_survivor_with_its_reason(tmp_path: Path) -> None:
     assert "\nThe same.\n\n- lonc/a.py, fill: `x = 1` becomes `x = 2`\n" in text
     assert f"\n{NO_REASON}\n\n- lonc/a.py: without `` `y` ``\n" in text
     assert [line.partition(":")[0] for line in wrong] == ["lonc/a.py", "a reason fits nothing any more"]
+    untried = Mutant("lonc/a.py", "", "a", "b", "not tried")
+    assert "| wire | 4 (1 not tried yet) | 1 | 0 | 2 | 33.3 % |" in page({"wire": [*mutants, untried]}, [])[0]
     assert page({"wire": []}, [])[1] == ["wire: all mutants were not tried"]
 
 

@@ -69,6 +69,9 @@ def test_what_is_forgotten_leaves_nothing_behind() -> None:
         joining.batch()
         assert len(joining._backlog) == SHORT_RUN - 1
         joining.clear()
+    for _ in range(SHORT_RUN):
+        joining.put(b"x")
+    assert len(joining.batch()) == 1
 
 
 def test_what_was_refused_goes_first_next_time() -> None:
