@@ -224,6 +224,13 @@ def test_what_one_message_costs(scene: Scene) -> None:
     name = scene.message_named("A")
     assert len(queue.look(scene.clock.mono).ready) == 1
     assert scene.called() == ["listdir delayed"]
+    scene.date(scene.path, 60)
+    seen = []
+    for force in (False, False, True):
+        queue.look(scene.clock.mono, force=force)
+        seen.append(scene.called())
+    queue.look(scene.clock.mono)
+    assert [*seen, scene.called()] == [["listdir delayed"], [], ["listdir delayed"], []]
     message = scene.message(queue, name)
     a = "delayed/A"
     assert scene.called() == [

@@ -80,7 +80,6 @@ def test_a_changed_directory_is_listed_until_its_change_is_two_seconds_old(
         assert names.refresh(100.0 + settled, force=False)
     assert not names.refresh(100.0 + settled + 0.01, force=False)
     assert names.refresh(100.0 + settled + 0.01, force=True)
-    assert not names.refresh(100.0 + settled + 9.0, force=False)
 
 
 def test_a_directory_that_goes_and_comes_is_listed_anew(ground: Ground) -> None:
@@ -139,8 +138,8 @@ def test_old_leftovers_go_and_none_stops_the_others(tmp_path: Path, ground: Grou
         files.before(f"unlink delayed/.new-{n}~", broken(errno.EPERM))
     remove_leftovers(files, ground.clock, str(ground.path), r"\.new-.~")
     assert sorted(os.listdir(ground.path)) == sorted({*names} - {".new-4~"})
-    remove_leftovers(files, ground.clock, str(ground.path), r"\.new-.~")
-    remove_leftovers(files, ground.clock, str(ground.path), r"\.new-.~")
+    for _ in range(2):
+        remove_leftovers(files, ground.clock, str(ground.path), r"\.new-.~")
     assert sorted(os.listdir(ground.path)) == [".new-3~", ".new-6~x", "x.new-5~"]
     remove_leftovers(files, ground.clock, str(ground.path / "none"), r".*")
 
@@ -290,6 +289,10 @@ def test_what_is_no_file_any_more_has_changed(ground: Ground, code: int) -> None
 
 def test_a_file_cut_while_it_is_read_has_changed(ground: Ground) -> None:
     path = ground.path / "f"
+    files = Recorder(ground.path)
+    identity = identity_of(ground.put("f", b"ping\n").lstat())
+    files.before("read f 5", lambda: files.before("fstat f", lambda: os.utime(path, (5, 5))))
+    assert reading.read(files, str(path), Entry(0, 0, "f"), identity, 100, bytes) == reading.Changed()
     assert read_after(ground, "read f 5", lambda: os.truncate(path, 2)) == reading.Changed()
     assert read_after(ground, "open f NONBLOCK", lambda: os.truncate(path, 2)) == reading.Changed()
 
