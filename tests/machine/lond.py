@@ -30,10 +30,6 @@ class Lond:
     deeds: list[Deed] = field(default_factory=list)
     connections: int = 0
 
-    def times(self, line: bytes) -> int:
-        """Return how often a command was carried out."""
-        return sum(deed.line == line for deed in self.deeds)
-
 
 class Session:
     """One connection as lond sees it. owed: the lines of the replies that are on their way, with their

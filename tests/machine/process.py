@@ -24,7 +24,7 @@ from lonc.wire.outbox import Outbox
 from tests.machine.lond import LIMIT, Lond, Session
 from tests.unit.delayed_ground import PEERS, FakeClock
 
-REQUEST_S, DELAYED_S, GRACE_S, INIT_S, UPKEEP_S = 30.0, 10.0, 2.0, 20.0, 3.0
+REQUEST_S, DELAYED_S, GRACE_S, INIT_S, UPKEEP_S = 30.0, 10.0, 2.0, 20.0, 7.0
 NEVER = float("inf")
 
 
@@ -228,8 +228,8 @@ class Process:
         self.excuses.append(self.now)
         last = not self.relay.ready
         if last or self.flush.cut:
-            for message in self.flush._in_flight:
-                self._on_unanswered(message.name)
+            for name in self.on_their_way():
+                self._on_unanswered(name)
             self.flush.link_lost(self.now)
         if not last:
             self.flush.look(self.now, force=True)
@@ -277,6 +277,10 @@ class Process:
         """End it as kill -9 does: its locks are free, its memory is gone, what it wrote is on its way."""
         if self.queue.lock_fd >= 0:
             os.close(self.queue.lock_fd)
+
+    def on_their_way(self) -> list[str]:
+        """Return the names of the messages whose replies are awaited."""
+        return [message.name for message in self.flush._in_flight]
 
     @property
     def sending(self) -> bool:

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lonc.wire.lines import whole
 from tests.fuzz.harness import empty, scratch
 from tests.machine.lond import LIMIT, Lond
 from tests.machine.model import Conversation, Messages, Stored
@@ -107,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         self._lond_works(number + 1, lines if number > 2 else 0, count)
 
     @rule(
-        way=st.sampled_from(["open"] * 16 + ["half", "half", "cut", "cut", "junk", "junk", "slow", "slow"]),
+        way=st.sampled_from(["open"] * 16 + ["half", "half", "cut", "cut", "cut", "junk", "junk"] + ["slow"] * 5),
             number=small, flag=st.booleans(),
         text=st.sampled_from(JUNK), room=st.sampled_from([0, 9, 1 << 20, 1 << 20]),
     )  # fmt: skip
@@ -134,10 +135,22 @@ class Machine(RuleBasedStateMachine):
     )
     def a_message(self, way: str, count: int, number: int) -> None:
         """Messages are stored, or one that waits or is on its way is changed by somebody."""
-        if len(way) == 1:
+        if len(way) == 1 and not (self.process.sending and number % 3 == 0):
             self._message_is_stored(way, count)
+        elif len(way) == 1:
+            self._message_is_changed(1, "replaced")  # the one on its way
         elif self.messages.waiting():
             self._message_is_changed(number, way)
+
+    @rule(count=st.integers(1, 3), seconds=st.sampled_from([0.1, 3.0, 6.9]), who=which)
+    def messages_and_clients(self, count: int, seconds: float, who: int) -> None:
+        """Messages grow old, are found, and clients ask while these are on their way."""
+        self._pass(seconds)
+        self._message_is_stored("m", count)
+        self._pass(7.5)
+        if not self.talks:
+            self._client_connects()
+        self._client_asks(who, 1, 0, False)
 
     @rule(seldom=st.sampled_from([*range(1, 12), 0]), reads_rest=st.booleans())
     def the_process(self, seldom: int, reads_rest: bool) -> None:
@@ -268,7 +281,8 @@ class Machine(RuleBasedStateMachine):
     def _message_is_changed(self, number: int, how: str) -> None:
         """Somebody removes, replaces or cuts a message that waits, or is on its way."""
         waiting = self.messages.waiting()
-        one = waiting[number % len(waiting)]
+        on_its_way = [one for one in waiting if any(one.name == name for name in self.process.on_their_way())]
+        one = on_its_way[0] if on_its_way and number % 2 else waiting[number % len(waiting)]
         one.spared = True
         path = self.place / one.name
         if how == "removed":
@@ -276,7 +290,8 @@ class Machine(RuleBasedStateMachine):
         elif how == "replaced":
             line = self._token("m")
             self._lay(one.name, line + b"\n")
-            # It keeps its place by its name; what it may be sent before and after is not compared.
+            # It keeps its place by its name, which says that it is old as well; what it may be sent before and
+            # after is not compared.
             self.messages.stored.insert(0, Stored(line, one.name, self.clock.mono - 5.0, unanswered=3))
         else:
             os.truncate(path, 1)
@@ -311,6 +326,8 @@ class Machine(RuleBasedStateMachine):
             if entry[0] is self.process.relay.delayed_client
         ]  # fmt: skip
         assert len(on_their_way) <= 1, "more than one delayed message on its way"
+        for entry in on_their_way:
+            self.messages.check_age(whole(entry[3]), self.clock.mono)
 
     # --- what must hold -----------------------------------------------------------------------------------
 
