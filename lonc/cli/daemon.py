@@ -87,15 +87,16 @@ def _resume(conf_dir: str, options: argparse.Namespace, own: tuple[str, ...]) ->
 
 
 def check(conf_dir: str) -> int:
-    """Load all that a start would load, print what was checked to stdout, return OK.
+    """Load all that a start would load, let a child serve one request, print what was checked, return OK.
 
-    Raises ConfigError (exit code 2) for the files, and ImportError (1) for a broken or incomplete program: a
-    restart asks this before it gives up a running daemon (promises.md P22).
+    Raises ConfigError (exit code 2) for the files, ImportError and StartError (1) for a broken or incomplete
+    program: a restart asks this before it gives up a running daemon (promises.md P22).
     """
     config = load_config(conf_dir)
     table = load_hosts(config)
-    import lonc.parent  # noqa: F401 - that it can be imported is what is checked
+    from lonc.parent import try_out
 
+    try_out(config)
     say(f"lonc {__version__}: configuration of {config.host_id}", error=False)
     say(f"files: {', '.join((*config.sources, table.path))}", error=False)
     say(f"settings: {config.given} given, {len(SETTINGS) - config.given} at their defaults", error=False)

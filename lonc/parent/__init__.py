@@ -6,6 +6,7 @@
 """
 
 from lonc.parent.former import load_or_keep
+from lonc.parent.rehearsal import try_out
 from lonc.parent.serve import serve
 
-__all__ = ["load_or_keep", "serve"]
+__all__ = ["load_or_keep", "serve", "try_out"]

@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import traceback
 from dataclasses import replace
 from typing import Final
 
 from lonc.child import Child, ChildContext
 from lonc.child.timers import Timer
 from lonc.config import Config, Host
-from lonc.errors import ExitCode
+from lonc.errors import ExitCode, StartError
 from lonc.loop import Loop
 from lonc.system.clock import SystemClock
 from lonc.system.files import SystemFiles
@@ -33,6 +34,7 @@ _LIMIT_S: Final = 1.0  # of one rehearsal; on a machine that has other things to
 _LOOPBACK: Final = "127.0.0.1"
 _NAME: Final = "rehearsal"
 _LINE: Final = b"rehearsal\n"
+_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def rehearse(config: Config, times: int = TIMES) -> bool:
@@ -46,6 +48,23 @@ def rehearse(config: Config, times: int = TIMES) -> bool:
         return all(_Rehearsal(config).play() for _ in range(times))
     except Exception:  # noqa: BLE001 - it is worth no start: what is wrong will be told by the first child
         return False
+
+
+def try_out(config: Config) -> None:
+    """Play the life of one child; raise StartError when what is written in this program keeps it from serving.
+
+    A check before a restart calls it: a program that can be loaded may still have children that fail, all of
+    them, at their first client. No error: it served, or sockets or time were wanting, which says nothing of it.
+    """
+    try:
+        _reach_ourselves()
+        _Rehearsal(config).play()
+    except OSError:
+        return
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.relpath(where.filename, _PACKAGE)}, line {where.lineno}"
+        raise StartError(f"a child of this program cannot serve: {type(error).__name__} in {place}") from error
 
 
 def _reach_ourselves() -> None:

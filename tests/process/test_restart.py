@@ -104,6 +104,9 @@ def breaking(site: CopySite, how: str) -> None:
         site.write_config(loncGrace="soon")
     elif how == "table":
         site.hosts_path.write_bytes(b"\0\xff" * 100)
+    elif how == "child/connection.py":  # it can be loaded; the first client ends each child
+        path = site.tree / "lonc" / how
+        path.write_text(path.read_text().replace("_UCRED.unpack(", "_UNKNOWN.unpack("))
     else:
         path = site.tree / "lonc" / how
         path.write_text(path.read_text() + "\nthis is no Python\n")
@@ -116,6 +119,7 @@ BREAKS = {
     "parent/flock.py": "SyntaxError",
     "child/child.py": "SyntaxError",
     "wire/idea.py": "SyntaxError",
+    "child/connection.py": "a child of this program cannot serve: NameError in lonc/child/connection.py, line",
 }
 
 

@@ -90,3 +90,30 @@ def test_without_descriptors_it_is_not_played(installation: Installation) -> Non
 def test_no_name_of_a_file_is_made_for_it(installation: Installation) -> None:
     play(installation, times=1)
     assert not [name for name in os.listdir(TREE) if "rehearsal" in name]
+
+
+TRY = """
+import sys
+from lonc.config import load_config
+from lonc.parent import rehearsal
+config = load_config(sys.argv[1])
+{before}
+rehearsal.try_out(config)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (PATIENT, ""),
+        ("import socket\ndef fail(*_, **__): raise OSError(99, 'no')\nsocket.create_server = fail", ""),
+        ("rehearsal._LIMIT_S = 0.1\nrehearsal._Peer._read = lambda *_: None", ""),  # no time says nothing
+        ("from lonc.relay import Relay\nRelay.client_gone = None", "TypeError in lonc/child/connection.py, line"),
+    ],
+)
+def test_a_trial_tells_what_no_child_would_survive(installation: Installation, before: str, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRY.format(before=before), str(installation.conf_dir)],
+        check=False, capture_output=True, text=True, timeout=60, cwd=TREE,
+    )  # fmt: skip
+    assert told in done.stderr.splitlines()[-1] if told else (done.returncode, done.stderr) == (0, "")
