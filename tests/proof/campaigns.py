@@ -39,7 +39,7 @@ CAMPAIGNS = (
     Campaign(
         "calls",
         "every system call of the flush path killed and made to fail; no message lost",
-        ("tests/fault/test_strace_flush.py", "tests/fault/test_delayed_faults.py"),
+        ("tests/fault/test_strace_kills.py", "tests/fault/test_delayed_faults.py"),
         {"LONC_TEST_STRACE": "all"},
         "faults",
         1,

@@ -1,7 +1,8 @@
 """Owns the table of the fault matrix: for each row the tests that automate it, and the sizes of long runs.
 
 A test is named by its file (all of it) or by `file::function`; the first named meet the words of the row most
-directly. `sizes` are environment variables for the proof, which tries more than a daily run does.
+directly. `sizes` are environment variables for the proof, which tries more than a daily run does, and whose rounds
+add up.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ ROWS = (
             "tests/process/test_lond_kills.py",
         ),
         needs=STRACE,
-        sizes={"LONC_TEST_KILLS": "200", "LONC_TEST_PARENT_KILLS": "20", "LONC_TEST_STRACE": "all"},
-        seconds=900,
+        sizes={"LONC_TEST_KILLS": "200", "LONC_TEST_PARENT_KILLS": "20", "LONC_TEST_STRACE": "15"},
+        seconds=400,
     ),
     Row(
         2,
@@ -66,8 +67,8 @@ ROWS = (
             "tests/process/test_links_loss.py",
             "tests/process/test_links_tokens.py",
         ),
-        sizes={"LONC_TEST_TOKENS": "1000000", "LONC_TEST_SEEDS": "50"},
-        seconds=150,
+        sizes={"LONC_TEST_SEEDS": "20"},
+        seconds=100,
     ),
     Row(
         3,
@@ -118,8 +119,8 @@ ROWS = (
             "tests/fault/test_store_surroundings.py",
         ),
         needs=f"{ROOT}; {STRACE}",
-        sizes={"LONC_TEST_STRACE": "all"},
-        seconds=900,
+        sizes={"LONC_TEST_STRACE": "40"},
+        seconds=200,
     ),
     Row(
         7,
@@ -170,7 +171,7 @@ ROWS = (
             "tests/unit/test_clock.py::test_ctime_after_a_clock_jump",
         ),
         needs=FAKETIME,
-        sizes={"LONC_TEST_JUMPS": "200"},
+        sizes={"LONC_TEST_JUMPS": "50"},
         seconds=60,
     ),
     Row(
@@ -232,15 +233,15 @@ ROWS = (
             "tests/process/test_delayed_flow.py",
         ),
         sizes={"LONC_TEST_MESSAGES": "100000"},
-        seconds=900,
+        seconds=300,
     ),
     Row(
         16,
         "socket and pid files that are stale, foreign, recycled, garbage; 50 starts at once",
         ("tests/process/test_starts.py", "tests/process/test_start_obstacles.py", "tests/unit/test_lock.py",
          "tests/unit/test_lock_pidfile.py", "tests/unit/test_parent_listeners.py"),
-        sizes={"LONC_TEST_START_ROUNDS": "1000"},
-        seconds=2400,
+        sizes={"LONC_TEST_START_ROUNDS": "10"},
+        seconds=90,
     ),
     Row(
         17,
@@ -287,8 +288,8 @@ ROWS = (
             f"{PROCESSES}test_many_hup_leave_nothing_behind",
             f"{PROCESSES}test_many_usr2_leave_nothing_behind",
         ),
-        sizes={"LONC_TEST_DEATHS": "500", "LONC_TEST_LEAKS": "1000"},
-        seconds=2400,
+        sizes={"LONC_TEST_DEATHS": "500", "LONC_TEST_LEAKS": "200"},
+        seconds=400,
     ),
     Row(
         21,
@@ -319,13 +320,13 @@ ROWS = (
         23,
         "one bit is flipped anywhere in the stream",
         (f"{MISDEEDS}test_one_flipped_bit_is_never_a_crash", "tests/fault/test_bad_line.py"),
-        sizes={"LONC_TEST_SEEDS": "100"},
-        seconds=400,
+        sizes={"LONC_TEST_SEEDS": "30"},
+        seconds=120,
     ),
     Row(
         24,
         "hours of mixed faults with 20 peers",
         ("tests/fault/test_soak.py",),
-        seconds=600,
+        seconds=150,
     ),
 )
