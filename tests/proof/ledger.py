@@ -111,7 +111,7 @@ def read(place: Path = PLACE) -> list[Record]:
             values["again"] = tuple(values.get("again", ()))
             values["skipped"] = tuple((test, reason) for test, reason in values.get("skipped", ()))
             found.append(Record(**values))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{place}, line {number}: not a record of the proof: {error}") from None
     return found
 

@@ -63,7 +63,7 @@ def test_steps_are_chosen_by_group_or_by_name() -> None:
     everything = plan.all_steps()
     names = [step.name for step in everything]
     assert len(names) == len(set(names)), "a step has one name"
-    assert plan.chosen([]) == everything
+    assert [step.name for step in plan.chosen([])] == names
     assert [step.name for step in plan.chosen(["row 7"])] == ["row 7"]
     assert len(plan.chosen(["row"])) == 24
     assert next(step.name for step in plan.chosen(["kills"])) == "kills 1/10"
