@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def head(records: list[Record]) -> list[str]:
         f"- {len(steps) - len(open_ones)} of {len(steps)} steps have a good run.",
     ]
     if open_ones:
-        lines.append(f"- Without a good run: {', '.join(open_ones)}.")
+        groups = Counter(step.split(maxsplit=1)[0] for step in open_ones)
+        words = [step for step in open_ones if step.split(maxsplit=1)[0] == "row"]
+        words += [f"{count} of `{group}`" for group, count in groups.items() if group != "row"]
+        lines.append(f"- Without a good run: {', '.join(words)}.")
     return [*lines, ""]
 
 
