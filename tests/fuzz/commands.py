@@ -26,7 +26,9 @@ LINES = 6  # of one input that are carried out
 
 @functools.cache
 def _stage() -> ResourceStage:
-    stage = ResourceStage(scratch("commands"))
+    root = scratch("commands") / "server"
+    root.mkdir()
+    stage = ResourceStage(root)
     stage.config = replace(stage.config, regexp_timeout_s=0.1)
     stage.context = replace(stage.context, config=stage.config)
     (stage.root / "lonTabDir" / "managers.tab").write_text("there\n")

@@ -12,13 +12,15 @@ import importlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import lonc
 from tests.fuzz.campaign import PLACE
-from tests.fuzz.harness import CORPUS, Harness
+from tests.fuzz.harness import CORPUS, MEMORY, Harness
 from tests.fuzz.watch import attempt, limits
 
 MOST_KEPT = 48  # files of one harness
@@ -44,6 +46,14 @@ def explore(chosen: Sequence[Harness], seconds: float, seed: int) -> int:
         said = "FOUND, see" if ended else "log in"
         print(f"{harness.name:<10} {len(kept)} new inputs kept, {said} {log.name}", flush=True)
     return 1 if found else 0
+
+
+def _run(command: list[str], log: IO[bytes]) -> int:
+    """Return how a search ended; libFuzzer leaves without a word, so its files lie in a place of ours."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as place:
+        environment = os.environ | {"LONC_FUZZ_PLACE": place}
+        null = subprocess.DEVNULL
+        return subprocess.run(command, stdout=log, stderr=log, stdin=null, env=environment, check=False).returncode
 
 
 def keep(harness: Harness, candidates: Iterable[Path]) -> list[Path]:
