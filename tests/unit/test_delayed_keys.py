@@ -61,7 +61,7 @@ def test_what_is_said_of_keys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     os.close(fd)
     path.write_text("# none\n")
     assert why(SealError, seal) == f"{path}: it holds no key"
-    path.write_text("# none\nno key\n")
+    path.write_bytes(b"# none\n\xff\xfe\n")
     assert why(SealError, seal) == f"{path}: line 2 is no key: restore it from a backup"
     assert files.descriptors == []
     assert sorted(os.listdir(desk.base)) == ["delayed", "lonc.keys"]
@@ -82,6 +82,13 @@ def test_a_rotation_waits_for_another_one_ten_seconds(desk: Desk, monkeypatch: p
     assert sum(clock.slept) == pytest.approx(10.01, abs=0.015)
     assert set(clock.slept) == {0.01}
     assert desk.files.descriptors == []
+
+
+def test_bytes_that_are_no_text_keep_no_key_from_unsealing(desk: Desk) -> None:
+    sealed = desk.keys.seal(b"x", "p1")
+    with (desk.base / "lonc.keys").open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    assert desk.keys.unseal(sealed, "p1") == b"x"
 
 
 def test_what_is_said_of_sealed_messages_that_do_not_open(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,8 @@ def test_what_root_writes_behind_a_link_belongs_to_the_owner_of_the_place(desk: 
     desk.put("5.1.1.x.p1", sealed + b"\n")
     moved = desk.operator.move(desk.one("5.1.1"), "p2")
     assert (desk.base / "elsewhere" / moved.name).stat().st_uid == 4711
+    os.chown(desk.base / "elsewhere", 1, 0)
+    assert (desk.base / "elsewhere" / desk.store.put(b"a:b", "p1")).stat().st_uid == 1
 
 
 def test_messages_of_one_process_are_a_microsecond_apart_while_its_clock_stands(desk: Desk) -> None:
