@@ -66,9 +66,8 @@ class Claim:
     possibly_double: messages that a killed child was sending; they may have been sent.
     """
 
-    def __init__(self, files: Files, lock: FlushLock, possibly_double: tuple[str, ...]) -> None:
+    def __init__(self, lock: FlushLock, possibly_double: tuple[str, ...]) -> None:
         self.possibly_double = possibly_double
-        self._files = files
         self._lock = lock
 
     def in_flight(self, name: str, identity: Identity, limit_s: float) -> bool:
@@ -106,7 +105,7 @@ def claimed(files: Files, directory: str, peer: str, owner: Owner) -> Iterator[C
         answer = lock.take()
         if not answer.taken and answer.detail:
             raise OSError(errno.EACCES, answer.detail)
-        yield Claim(files, lock, answer.possibly_double)
+        yield Claim(lock, answer.possibly_double)
     finally:
         # What fails here changes nothing of what was done; a file that stays is not locked, and so means nothing.
         for give_back in (lock.close, lambda: files.unlink(path), lambda: files.close(fd)):

@@ -108,7 +108,7 @@ def test_how_long_an_operator_waits_for_a_reply(desk: Desk, monkeypatch: pytest.
     assert child.take().taken
     identity = identity_of(desk.put("1.1.1.x.p1").lstat())
     child.note([Message(Entry(1, 1, "1.1.1.x.p1"), b"", identity)])
-    one = Claim(FILES, operators, ())
+    one = Claim(operators, ())
     assert one.in_flight("1.1.1.x.p1", identity, 0.05) is True
     assert sum(clock.slept) == pytest.approx(0.05)
     assert set(clock.slept) == {0.01}

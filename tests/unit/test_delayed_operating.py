@@ -11,8 +11,11 @@ import pytest
 
 from lonc.delayed import operating
 from lonc.delayed.operating import KEEP_DROPPED_S, OperatingError
-from lonc.delayed.shelves import Place
+from lonc.delayed.sealing import sealed_size
+from lonc.delayed.shelves import NotFoundError, Place, everything, which
+from lonc.system.files import SystemFiles
 from tests.unit.delayed_desk import Desk, broken, why
+from tests.unit.delayed_ground import PEERS
 
 
 @pytest.fixture
@@ -162,9 +165,7 @@ def test_an_interrupted_replacement_of_a_sealed_message_leaves_no_rest(desk: Des
     assert desk.files.descriptors == []
 
 
-def test_a_copy_that_goes_meanwhile_stops_nobody(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_that_goes_meanwhile_stops_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.files, "listdir", lambda path: sorted(os.listdir(path)))
     (desk.path / "dropped" / "1-folder").mkdir(parents=True)
     for name in ("2.1.1.x.p1", "3.1.1.x.p1"):
@@ -174,3 +175,43 @@ def test_a_copy_that_goes_meanwhile_stops_nobody(
     desk.clock.now_wall = time.time() + KEEP_DROPPED_S + 60
     desk.operator.drop(one)
     assert desk.names("dropped") == ["1-folder", "4.1.1.x.p1"]
+
+
+@pytest.mark.parametrize(("folder", "place"), [("", "delayed"), ("held", "held")])
+def test_what_replaced_a_message_twice_under_an_operator_stays(desk: Desk, folder: str, place: str) -> None:
+    name = "5.6.7.put.p1"
+    one = desk.found(name, b"first\n", folder)
+    src = f"delayed/{folder}/{name}".replace("//", "/")
+    dst = f"delayed/dropped/{name}"
+
+    def another(content: bytes) -> None:
+        desk.put(".fresh", content, age=desk.clock.now_wall - 50).rename(desk.path / folder / name)
+
+    desk.files.before(f"rename {src} {dst}", lambda: another(b"second\n"))
+    desk.files.before(f"lstat {dst}", lambda: desk.files.before(f"lstat {dst}", lambda: another(b"third\n")))
+    assert "another content" in why(OperatingError, lambda: desk.operator.drop(one))
+    assert sorted(desk.names(folder or ".")) == sorted(["50.1.0.restored.p1", name] + ["dropped"] * (not folder))
+    assert {one.place.value for one in map(desk.one, (f"{place}/{name}", f"{place}/50.1"))} == {place}
+
+
+def test_the_longest_message_is_that_of_the_manual_when_nothing_else_is_said(desk: Desk) -> None:
+    operator = operating.Operator(str(desk.path), PEERS, desk.keys, files=desk.files, clock=desk.clock)
+    desk.found("5.6.7.put.p1", folder="corrupt")
+    with (desk.path / "corrupt" / "5.6.7.put.p1").open("r+b") as file:
+        file.truncate(sealed_size(16777216 + 8) + 1)
+    told = why(OperatingError, lambda: operator.release(desk.one("corrupt/5.6.7")))
+    assert told.endswith("bytes, more than the longest line of 16777216")
+
+
+def test_messages_of_another_form_are_shown_before_counters_of_their_second(desk: Desk) -> None:
+    for name in ("5.1.1.x.p1", "5.0.1.x.p1"):
+        desk.found(name)
+    desk.put("a.p1", age=desk.clock.now_wall - 5)
+    names = [one.name for one in everything(SystemFiles(), str(desk.path), PEERS)]
+    assert names == ["5.0.1.x.p1", "a.p1", "5.1.1.x.p1"]
+
+
+def test_only_a_place_before_a_slash_is_one(desk: Desk) -> None:
+    found = [desk.found("5.1.1.x.p1")]
+    for said in ("held", "nowhere/5.1.1"):
+        assert why(NotFoundError, lambda said=said: which(found, said)) == f"there is no message {said}"  # type: ignore[misc]  # bound at once
