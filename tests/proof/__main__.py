@@ -83,7 +83,8 @@ def run(steps: list[Step], number: int, records: list[Record], done: list[Record
         left = lasting(expected_seconds(steps[position - 1 :], records))
         say(f"{position} of {len(steps)}, {left} left: {step.name}: {step.title}")
         one(step, number, done)
-    say(f"{len(alone)} of {len(steps)} done; now {len(together)} removals, {REMOVALS} at a time")
+    if together:
+        say(f"{len(alone)} of {len(steps)} done; now {len(together)} removals, {REMOVALS} at a time")
     with ThreadPoolExecutor(REMOVALS) as pool:
         waiting = [pool.submit(one, step, number, done) for step in together]
         try:
