@@ -183,6 +183,7 @@ def test_a_note_is_cut_where_it_is_read_to(desk: Desk, monkeypatch: pytest.Monke
         (b"../1.1.1.x.p1\t1:2:3:4", False),
         (b"a/1.1.1.x.p1\t1:2:3:4", False),
         (b"\t1:2:3:4", False),
+        (b"by\0hand.p1\t1:2:3:4", False),
     ],
 )
 def test_which_lines_of_a_note_count(desk: Desk, line: bytes, counts: bool) -> None:
@@ -210,6 +211,14 @@ def test_what_was_being_deleted_and_is_not_named_goes_back(desk: Desk, noted: li
     assert flush_lock(desk).take() == LockAnswer(True)
     assert not sent.exists()
     assert (desk.path / wanted).read_bytes() == b"text\n"
+
+
+def test_what_goes_back_and_finds_its_name_taken_gets_one_of_its_peer(desk: Desk) -> None:
+    desk.put("5.5.5.x.p1")
+    desk.put(".sent-p1~", age=desk.clock.now_wall - 70)
+    (desk.path / ".lock-p1").write_text("5.5.5.x.p1\t1:2:3:4\n")
+    assert flush_lock(desk).take() == LockAnswer(True)
+    assert desk.names() == ["5.5.5.x.p1", "70.1.0.restored.p1"]
 
 
 def test_what_was_being_deleted_and_is_named_is_deleted(desk: Desk) -> None:

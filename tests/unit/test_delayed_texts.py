@@ -177,6 +177,7 @@ def test_what_is_said_when_no_message_or_more_than_one_is_meant(desk: Desk) -> N
         f"10 is not one message: {', '.join(labels[:5])} and 2 more"
     )
     assert why(NotFoundError, lambda: which(found[:5], "10")) == f"10 is not one message: {', '.join(labels[:5])}"
+    assert why(NotFoundError, lambda: which(found[:6], "10")).endswith(", delayed/104.1.7.*.p1 and 1 more")
     assert why(NotFoundError, lambda: which(found, "9.9.9.Secret.p1")) == "there is no message 9.9.9.*.p1"
     assert why(NotFoundError, lambda: which(found, "delayed/")) == "no message is named"
     assert why(NotFoundError, lambda: which(found, "held/100")) == "there is no message 100"
@@ -230,6 +231,8 @@ def test_a_lock_that_cannot_be_had_says_why(desk: Desk) -> None:
     answer = queue.try_lock()
     assert (answer.taken, answer.detail, answer.possibly_double) == (False, "", ())
     os.close(holder.lock_fd)
+    files.before("open delayed/.lock-p1 RDWR|CREAT|NONBLOCK 600", broken())
+    assert queue.try_lock() == LockAnswer(False, (), f"[Errno {errno.EIO}] Input/output error")
     files.before("lstat delayed/.move-p1~", broken(errno.EACCES))
     answer = queue.try_lock()
     assert answer == LockAnswer(False, (), f"[Errno {errno.EACCES}] Permission denied")
