@@ -32,6 +32,8 @@ OWNERS = [
     ("by-hand.p1", "p1"),
     ("by-hand.a.b", "a.b"),
     ("by-hand.x.b", "b"),
+    ("by.hand.a.b", "a.b"),
+    ("by-hand..b", "b"),
     ("100.1.ping.p1", "p1"),
     ("100.x.77.ping.x.b", "b"),
     ("by-hand", None),
