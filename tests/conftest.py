@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
@@ -23,8 +24,10 @@ class MakeSite(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Make the mark known, and interrupts possible."""
     config.addinivalue_line("markers", f"{SERIAL}: measures time or load; nothing may run beside it")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: what is started here is none
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
