@@ -1,7 +1,7 @@
 """Everything that can happen to one child in any order, against a simple model: no reply to the wrong client, no
 message lost, early, out of order or twice without a reason.
 
-LONC_TEST_MACHINE_EXAMPLES: how many runs (400, always the same); with it they are random ones, of
+LONC_TEST_MACHINE_EXAMPLES: how many runs (200, always the same); with it they are random ones, of
 LONC_TEST_MACHINE_STEPS steps (50). A failure prints its steps and what reproduces it; LONC_TEST_MACHINE_SHRINK=1
 has fewer steps looked for, for five minutes at most.
 """
@@ -387,7 +387,7 @@ _roots: list[Path] = []
 def test_whatever_happens_in_whatever_order(tally: Tally) -> None:
     COUNTED.inputs = COUNTED.faults = 0
     wanted = settings(
-        max_examples=EXAMPLES or 400, stateful_step_count=STEPS, derandomize=not EXAMPLES, database=None,
+        max_examples=EXAMPLES or 200, stateful_step_count=STEPS, derandomize=not EXAMPLES, database=None,
         deadline=None, phases=[Phase.generate, *([Phase.shrink] if SHRINK else [])], print_blob=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip

@@ -125,7 +125,12 @@ def test_the_licences_of_all_that_runs_go_together_with_ours() -> None:
 
 
 def test_pip_audit_knows_of_nothing(tmp_path: Path) -> None:
-    """Asks the service about the installed versions of all that runs; never fails for want of an answer."""
+    """Asks the service about the installed versions of all that runs; never fails for want of an answer.
+
+    Only where LONC_TEST_AUDIT is set: a hole that was published today says nothing about this tree's tests.
+    """
+    if not os.environ.get("LONC_TEST_AUDIT"):
+        pytest.skip("asks a service in the network: with LONC_TEST_AUDIT=1")
     pytest.importorskip("pip_audit", reason="pip-audit is not installed")
     try:
         socket.create_connection(SERVICE, 3).close()
