@@ -72,7 +72,8 @@ P2 = Promise(
             ((FLUSH, "                    self._relay.send_delayed(reading.line, now)",
               ("                    self._relay.send_delayed(reading.line, now)\n"
               "                    self._queue.done(reading)")),),
-            (f"{KILLS}::test_a_killed_lond_loses_nothing",),
+            (f"{UNANSWERED}::test_a_link_lost_in_the_middle_sends_the_message_again",
+             f"{KILLS}::test_a_killed_lond_loses_nothing"),
         ),
         Removal(
             "What a crash left half deleted is deleted, whether or not the note names it.",
