@@ -126,7 +126,8 @@ P11 = Promise(
             "A client that does not read its replies is read on.",
             ((DISPATCH,
               "            or (client.box.stuck and client.box.size > self._client_buffer_bytes // 4)\n", ""),),
-            (SLOW_READER,),
+            ("tests/unit/test_relay_limits.py::test_a_client_that_does_not_read_is_read_on_up_to_a_quarter_of_its_buffer",
+             SLOW_READER),
         ),
         Removal(
             "Replies pile up for a client without a bound.",
