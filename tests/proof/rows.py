@@ -119,7 +119,7 @@ ROWS = (
             "tests/fault/test_store_surroundings.py",
         ),
         needs=f"{ROOT}; {STRACE}",
-        sizes={"LONC_TEST_STRACE": "40"},
+        sizes={"LONC_TEST_STRACE": "20"},
         seconds=200,
     ),
     Row(
@@ -288,7 +288,7 @@ ROWS = (
             f"{PROCESSES}test_many_hup_leave_nothing_behind",
             f"{PROCESSES}test_many_usr2_leave_nothing_behind",
         ),
-        sizes={"LONC_TEST_DEATHS": "500", "LONC_TEST_LEAKS": "200"},
+        sizes={"LONC_TEST_DEATHS": "500", "LONC_TEST_LEAKS": "60"},
         seconds=400,
     ),
     Row(
