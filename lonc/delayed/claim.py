@@ -76,11 +76,13 @@ class Claim:
         while (name, identity) in self._noted():
             if time.monotonic() >= until:
                 return True
-            time.sleep(POLL_S)
         return False
 
     def _noted(self) -> list[tuple[str, Identity]]:
-        """Return what a child says is on its way, read twice alike: a note may be read while it is written."""
+        """Return what a child says is on its way, read twice alike: a note may be read while it is written.
+
+        It takes POLL_S at least while a child is there.
+        """
         if self._lock.fd >= 0:
             return []  # nobody sends
         before = self._lock.noted()

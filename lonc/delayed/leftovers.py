@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 
 from lonc.system.clock import Clock
 from lonc.system.files import Files
@@ -30,8 +31,6 @@ def remove_leftovers(files: Files, clock: Clock, folder: str, pattern: str) -> N
         return
     for name in names:
         path = os.path.join(folder, name)
-        try:
+        with suppress(OSError):
             if clock.wall() - files.lstat(path).st_mtime > OLD_S:
                 files.unlink(path)
-        except OSError:
-            continue

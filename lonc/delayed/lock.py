@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from lonc.delayed.moving import facts_of, put_back
 from lonc.delayed.names import Owner
@@ -67,10 +68,8 @@ class FlushLock:
         """Write down which messages are on their way. A full disk keeps none from being sent (P25)."""
         if self.fd >= 0:
             lines = "".join([_noted(message) for message in messages])
-            try:
+            with suppress(OSError):  # then a crash now makes a double that is not told
                 self._files.pwrite(self.fd, os.fsencode(lines + "\n")[:NOTE_LIMIT], 0)
-            except OSError:
-                return  # then a crash now makes a double that is not told
 
     def noted(self) -> list[tuple[str, Identity]]:
         """Return what the note says at this moment, whoever holds the lock; nothing when there is no note."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lonc.delayed.names import companion, numbered
@@ -122,10 +123,8 @@ class Shelf:
             beside = companion(taken, self._suffix)
             if beside is None:
                 return taken, None
-            try:
+            with suppress(FileExistsError):
                 return taken, self._write(os.path.join(self._directory, self._name, beside), text)
-            except FileExistsError:
-                continue
         raise OSError(errno.EEXIST, "no free name", os.path.join(self._directory, self._name, name))
 
     def _write(self, path: str, text: bytes) -> str | None:
@@ -148,9 +147,6 @@ class Shelf:
 
     def _forget(self, path: str | None) -> None:
         """Remove a companion that is not needed; one that stays is a legal state (alone in its directory)."""
-        if path is None:
-            return
-        try:
-            self._files.unlink(path)
-        except OSError:
-            return
+        if path is not None:
+            with suppress(OSError):
+                self._files.unlink(path)

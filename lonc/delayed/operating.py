@@ -21,7 +21,7 @@ import re
 import stat
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lonc.delayed.claim import claimed
 from lonc.delayed.leftovers import give_to_owner_of
@@ -313,7 +313,5 @@ class Operator:
                 self._forget(path)
 
     def _forget(self, path: str) -> None:
-        try:
+        with suppress(OSError):
             self._files.unlink(path)
-        except OSError:
-            return

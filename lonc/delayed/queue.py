@@ -260,8 +260,7 @@ class DelayedQueue:
         """Return what is to be said about a file without opening it, None when it may be read."""
         until = watch.ends_run_until(now)
         if watch.link:
-            self._survey.tell_link(entry.name)
-            answer: Reading = Gone("a symbolic link")
+            answer: Reading = Gone("a symbolic link")  # told by the next look
         elif watch.answered:
             answer = Gone("answered already")
         elif watch.bad:

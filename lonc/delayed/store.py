@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from contextlib import suppress
 
 from lonc.config import valid_id
 from lonc.delayed.leftovers import give_to_owner_of, remove_leftovers
@@ -150,10 +151,8 @@ class MessageStore:
 
     def _forget(self, path: str) -> None:
         """Remove what cannot be kept, if that is possible; the caller already has the error that matters."""
-        try:
+        with suppress(OSError):
             self._files.unlink(path)
-        except OSError:
-            return
 
 
 def _word(command: bytes) -> str:

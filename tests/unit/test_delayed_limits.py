@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Message, Young, reading
+from lonc.delayed import DelayedQueue, DoneKind, Entry, Gone, Young, reading
 from lonc.delayed.leftovers import OLD_S, remove_leftovers
 from lonc.delayed.listing import Listing
 from lonc.delayed.names import Owner, companion, is_usual, numbered, standard_order
-from lonc.delayed.queue import AHEAD_BYTES
 from lonc.delayed.results import Identity, identity_of, is_that
 from lonc.delayed.sealing import sealed_size
 from lonc.delayed.watch import Ages, Watch, first_seen
@@ -275,6 +274,8 @@ def read_after(ground: Ground, line: str, action: Callable[[], None]) -> reading
         (errno.EMFILE, reading.Unreadable("cannot be read: Too many open files", True)),
         (errno.ENFILE, reading.Unreadable("cannot be read: Too many open files in system", True)),
         (errno.ENOMEM, reading.Unreadable("cannot be read: Cannot allocate memory", True)),
+        (errno.EAGAIN, reading.Unreadable("cannot be read: Resource temporarily unavailable", True)),
+        (errno.EINTR, reading.Unreadable("cannot be read: Interrupted system call", True)),
         (errno.EIO, reading.Unreadable("cannot be read: Input/output error", False)),
     ],
 )
@@ -326,18 +327,6 @@ def test_what_is_unsealed_is_one_line_within_the_limit(ground: Ground) -> None:
     assert (len(found.message.line), found.bare) == (108, True)
     assert read(b"sealed:b") == reading.Bad("a line of 101 bytes, more than the longest of 100")
     assert read(b"sealed:c") == reading.Bad("more than one line")
-
-
-@pytest.mark.parametrize(("size", "opens"), [(AHEAD_BYTES, 1), (AHEAD_BYTES + 1, 0)])
-def test_up_to_64_kib_are_read_ahead(ground: Ground, tmp_path: Path, size: int, opens: int) -> None:
-    files, name = Recorder(tmp_path), ground.name()
-    queue = ground.queue(files=files)
-    ground.put(name, b"x" * (size - 1) + b"\n")
-    entry = ground.look(queue).ready[0]
-    queue.read_ahead(entry)
-    assert sum(line.startswith("open ") for line in files.taken()) == opens
-    assert isinstance(queue.read(entry, ground.clock.mono), Message)
-    assert sum(line.startswith("open ") for line in files.taken()) == 1 - opens
 
 
 def test_a_file_is_tried_three_times(ground: Ground, tmp_path: Path) -> None:

@@ -254,3 +254,29 @@ def test_an_empty_line_has_its_newline(ground: Ground) -> None:
     queue, name = ground.queue(), ground.name()
     ground.put(name, b"\n", age=1)
     assert ground.message(queue, name).line == b""
+
+
+def test_a_trouble_that_comes_again_is_told_again(ground: Ground, files: Recorder) -> None:
+    queue, name = ground.queue(files=files), ground.name()
+    ground.put(name)
+    told: list[str | None] = []
+    for wait in (0, 0, 361):
+        ground.clock.advance(wait)
+        if wait or not told:
+            files.before(f"open delayed/{name} NONBLOCK", broken())
+            assert isinstance(ground.read(queue, name), Gone)
+        told.append(ground.look(queue).problem)
+    text = f"{name} cannot be read: Input/output error"
+    assert told == [text, None, text]
+
+
+def test_the_end_of_a_flush_forgets_what_was_on_its_way(ground: Ground, files: Recorder) -> None:
+    queue, names = ground.queue(files=files), [ground.name(n) for n in (1, 2)]
+    for name in names:
+        ground.put(name)
+    assert queue.try_lock()
+    first, second = (ground.message(queue, name) for name in names)
+    assert queue.sending(first)
+    queue.finish()
+    assert queue.sending(second)
+    assert on_their_way(ground) == names[1:]

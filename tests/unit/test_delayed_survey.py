@@ -1,4 +1,4 @@
-"""What a look at the directory asks of which file, and in which order it hands them out."""
+"""What a look at the directory asks of which file, in which order it hands them out, and what is read ahead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import Gone
+from lonc.delayed import Gone, Message
+from lonc.delayed.queue import AHEAD_BYTES
 from tests.unit.delayed_calls import Recorder
 from tests.unit.delayed_ground import Ground, ready
 
@@ -90,3 +91,15 @@ def test_what_replaced_a_bad_file_twice_goes_back_under_a_name_of_its_peer(groun
     lines = [ground.message(queue, one).line for one in ready(ground.look(queue))]
     assert sorted(lines) == [b"second", b"third"]
     assert os.listdir(ground.path / "corrupt") == []
+
+
+@pytest.mark.parametrize(("size", "opens"), [(AHEAD_BYTES, 1), (AHEAD_BYTES + 1, 0)])
+def test_up_to_64_kib_are_read_ahead(ground: Ground, tmp_path: Path, size: int, opens: int) -> None:
+    files, name = Recorder(tmp_path), ground.name()
+    queue = ground.queue(files=files)
+    ground.put(name, b"x" * (size - 1) + b"\n")
+    entry = ground.look(queue).ready[0]
+    queue.read_ahead(entry)
+    assert sum(line.startswith("open ") for line in files.taken()) == opens
+    assert isinstance(queue.read(entry, ground.clock.mono), Message)
+    assert sum(line.startswith("open ") for line in files.taken()) == 1 - opens

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lonc.delayed import DoneKind, LockAnswer, Rejection, claim, moving, operating, sealing
+from lonc.delayed import Done, DoneKind, LockAnswer, Rejection, claim, moving, operating, sealing
 from lonc.delayed.claim import claim_path, claimed
 from lonc.delayed.moving import Shelf, put_back
 from lonc.delayed.names import Owner
@@ -288,6 +288,8 @@ def test_a_shelf_that_is_no_directory_is_named(desk: Desk) -> None:
 def test_where_a_rejected_message_went_in_words() -> None:
     assert str(Rejection(DoneKind.MOVED, "rejected/x", True)) == "rejected/x"
     assert str(Rejection(DoneKind.GONE)) == "nowhere (gone)"
+    assert str(Rejection(DoneKind.REPLACED)) == "nowhere (replaced)"
+    assert Done(DoneKind.GONE).detail == ""
     assert str(Rejection(DoneKind.FAILED, detail="full")) == "nowhere (failed: full)"
     assert (Rejection(DoneKind.GONE).with_reply, Rejection(DoneKind.GONE).detail) == (False, "")
 
