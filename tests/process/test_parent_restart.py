@@ -35,7 +35,7 @@ def restart(site: ParentSite) -> None:
 
 
 def test_hup_keeps_pid_sockets_and_lock_and_replaces_every_child() -> None:
-    with parent_site() as site:
+    with parent_site(loncStopTimeout="60") as site:  # nobody waits for that: the children are told to leave
         parent = site.begin()
         old = {peer: site.who(peer) for peer in PEERS}
         inodes = {peer: site.socket_path(peer).stat().st_ino for peer in PEERS}
