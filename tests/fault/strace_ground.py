@@ -96,7 +96,8 @@ def detach(site: Site) -> None:
     found = [pid for pid in site.processes() if site.title(pid).startswith("strace ")]
     for pid in found:
         procs.send(pid, signal.SIGTERM)
-    wait_until(lambda: not any(map(procs.alive, found)), LIMIT_S, "the end of strace")
+    if not settles(lambda: not any(map(procs.alive, found))):  # among children that come and go it may never leave
+        procs.end(found)
 
 
 def clean(site: Site) -> None:

@@ -61,7 +61,11 @@ def attached(pid: int, *options: str, output: Path | str = "/dev/null") -> Itera
         yield
     finally:
         tracer.send_signal(signal.SIGTERM)
-        tracer.communicate(timeout=ATTACH_S)
+        try:
+            tracer.communicate(timeout=ATTACH_S)
+        except subprocess.TimeoutExpired:  # among children that come and go it may never leave; the kernel lets go
+            tracer.kill()
+            tracer.communicate(timeout=ATTACH_S)
 
 
 def calls_in(output: Path, kinds: frozenset[str] | None = None) -> list[tuple[str, int]]:
