@@ -174,6 +174,7 @@ def test_a_full_disk(make_site: MakeSite, mounted: list[Path]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="no prlimit")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the limits of a process that is not dumpable")
 def test_the_limit_of_file_descriptors(make_site: MakeSite) -> None:
     site = make_site(settings=QUICK)
     site.peer("msul1")

@@ -327,6 +327,7 @@ ROWS = (
         24,
         "hours of mixed faults with 20 peers",
         ("tests/fault/test_soak.py",),
+        ROOT,
         seconds=150,
     ),
 )

@@ -67,6 +67,18 @@ def test_what_is_said_of_keys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(os.listdir(desk.base)) == ["delayed", "lonc.keys"]
 
 
+def test_a_key_file_that_cannot_be_written_leaves_nothing_behind(desk: Desk) -> None:
+    for call in ("write", "fsync", "close"):
+        desk.files.before(f"{call} .lonc.keys.*", broken(errno.ENOSPC))
+        told = f"{desk.base}/lonc.keys: No space left on device"
+        assert why(SealError, lambda: desk.keys.seal(b"x", "p1")) == told
+        assert call == "close" or os.listdir(desk.base) == ["delayed"]
+    desk.keys.rotate()
+    desk.files.before("flock lonc.keys 6", broken(errno.ENOLCK))
+    assert why(SealError, desk.keys.rotate) == f"{desk.base}/lonc.keys: No locks available"
+    assert desk.files.descriptors == []
+
+
 def test_a_rotation_waits_for_another_one_ten_seconds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.keys.rotate()
     clock = Time()

@@ -17,6 +17,7 @@ from lonc.delayed.names import Owner
 from lonc.delayed.results import Identity, identity_of
 from lonc.delayed.shelves import Place, companion_of, everything, ids_of, which, word_of
 from lonc.system.files import SystemFiles
+from lonc.system.shown import printable
 from tests.unit.delayed_desk import Desk, Time, broken
 from tests.unit.delayed_ground import PEERS
 
@@ -311,6 +312,8 @@ def test_what_is_known_of_a_message_where_it_lies(desk: Desk) -> None:
     assert desk.found("1.1.1.x.p1-1234567").peer == ""
     long = desk.found("x" * 200 + "\n" + "y" * 40 + ".p1")
     assert "\n" not in long.label
+    odd = desk.found("\x01" * 120 + ".p1")
+    assert odd.label == printable(f"delayed/{odd.name}", 400)
     os.mkfifo(desk.path / "1.1.1.fifo.p1")
     assert desk.one("1.1.1.fifo.p1").regular is False
 

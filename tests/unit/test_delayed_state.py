@@ -280,3 +280,27 @@ def test_the_end_of_a_flush_forgets_what_was_on_its_way(ground: Ground, files: R
     queue.finish()
     assert queue.sending(second)
     assert on_their_way(ground) == names[1:]
+
+
+def test_a_file_set_aside_is_synced_at_the_end_of_the_flush(ground: Ground, files: Recorder) -> None:
+    queue, name = ground.queue(files=files), ground.name()
+    ground.put(name, b"a\nb\n")
+    ground.read(queue, name)
+    files.taken()
+    queue.finish()
+    assert "fsync delayed" in files.taken()
+
+
+def test_a_deletion_that_was_finished_after_all_is_noted_no_more(ground: Ground, files: Recorder) -> None:
+    queue, names = ground.queue(files=files), [ground.name(n) for n in (1, 2, 3)]
+    for name in names:
+        ground.put(name)
+    assert queue.try_lock()
+    first, second, third = (ground.message(queue, name) for name in names)
+    files.before("unlink delayed/.sent-p1~", broken())
+    assert queue.done(first).kind is DoneKind.FAILED
+    assert queue.sending(second)
+    assert on_their_way(ground) == names[:2]
+    queue.done(second)
+    assert queue.sending(third)
+    assert on_their_way(ground) == names[2:]
