@@ -22,6 +22,7 @@ import os
 import re
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from lonc.delayed.leftovers import give_to_owner_of, remove_leftovers
@@ -197,9 +198,8 @@ class Keys:
         """Make the file with a first key, unless another process just does: whose link comes first has made it."""
         fresh = self._write([self._new_key(())])
         try:
-            self._files.link(fresh, self.path)
-        except FileExistsError:
-            return
+            with suppress(FileExistsError):
+                self._files.link(fresh, self.path)
         finally:
             self._files.unlink(fresh)
 

@@ -17,13 +17,13 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from lonc.delayed.moving import facts_of
 from lonc.delayed.names import PASSED_OVER, Owner, standard_order
 from lonc.delayed.results import Identity, identity_of
-from lonc.delayed.sealing import SEALED
 from lonc.errors import LoncError
 from lonc.system.files import Files, open_with_facts, read_all
 from lonc.system.shown import printable
@@ -202,8 +202,6 @@ def word_of(files: Files, directory: str, one: Found) -> str:
             files.close(fd)
     except OSError:
         return "?"
-    if data.startswith(SEALED):
-        return "sealed"
     line = data.partition(b"\n")[0]
     return command_word(line).partition(" (")[0] or "?"
 
@@ -217,9 +215,8 @@ def companion_of(files: Files, directory: str, one: Found) -> tuple[str, bytes]:
         except OSError:
             continue
         try:
-            return one.name + suffix, read_all(files, fd, COMPANION_BYTES).partition(b"\n")[0]
-        except OSError:
-            continue
+            with suppress(OSError):
+                return one.name + suffix, read_all(files, fd, COMPANION_BYTES).partition(b"\n")[0]
         finally:
             files.close(fd)
     return "", b""
