@@ -14,6 +14,7 @@ for each request one in twelve, and brings nothing on Linux, the only system tha
 
 from __future__ import annotations
 
+import errno
 import select
 import signal
 import socket
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final, Protocol
 
-from lonc.system.clock import Clock
+from lonc.system.clock import Clock, patiently
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -29,7 +30,6 @@ _BOTH: Final = READ | WRITE  # what the kernel says besides are greater numbers:
 
 EVENTS_PER_TURN: Final = 256  # the kernel begins its next list with those that had no room in this one
 LONGEST_WAIT_S: Final = 24 * 3600.0  # epoll counts milliseconds in an int, and "never" is no number of them
-
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -48,7 +48,7 @@ class Loop:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._epoll = select.epoll()  # close-on-exec
+        self._epoll = patiently(select.epoll)  # close-on-exec
         self._callbacks: dict[int, Callback] = {}
         self._events: dict[int, int] = {}  # what each of them is called for
         self._changed: set[int] = set()  # watched otherwise since the last wait, or no more
@@ -69,7 +69,12 @@ class Loop:
             self._epoll.modify(fd, events)
             self._changed.add(fd)
         else:
-            self._epoll.register(fd, events)
+            try:
+                self._epoll.register(fd, events)
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    raise
+                patiently(lambda: self._epoll.register(fd, events))
         self._callbacks[fd] = callback
         self._events[fd] = events
 
@@ -92,7 +97,7 @@ class Loop:
 
         Several signals of one kind that come before the next turn may be told once, as the kernel does.
         """
-        self._wake_r, self._wake_w = socket.socketpair()
+        self._wake_r, self._wake_w = patiently(socket.socketpair)
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
         self._on_signal = on_signal

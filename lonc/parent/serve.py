@@ -25,7 +25,7 @@ from lonc.parent.ledger import Ledger
 from lonc.parent.listeners import Listeners, close_quietly
 from lonc.peers import Peers, Rules
 from lonc.system import signals
-from lonc.system.clock import SystemClock
+from lonc.system.clock import SystemClock, patiently
 from lonc.system.daemonize import Start
 from lonc.system.files import SystemFiles
 from lonc.system.forking import tell_abnormal_exit
@@ -58,7 +58,7 @@ def serve(start: Start, run_child: RunChild = child.run) -> int:
             files=files, clock=clock, log=log, loop=loop, lock=lock,
             peers=Peers(_rules(start)), listeners=Listeners(start.config, files),
             ledger=_open_ledger(start, notes, log), lifeline=_lifeline(notes),
-            dump_fd=os.memfd_create("lonc-stacks", os.MFD_CLOEXEC), from_starter=from_starter,
+            dump_fd=patiently(lambda: os.memfd_create("lonc-stacks", os.MFD_CLOEXEC)), from_starter=from_starter,
             overseer=Overseer.of(os.environ, clock, foreground=start.foreground),
         )  # fmt: skip
     except (LoncError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Owns what time it is: one protocol, the real clock, and the time text of every file lonc writes.
+"""Owns what time it is: one protocol, the real clock, the time text of every file lonc writes, and patience.
 
 Two clocks, never mixed: durations, deadlines and beats are monotonic seconds (CLOCK_MONOTONIC, the same for
 all processes of the machine, untouched by clock jumps: P27); wall seconds stand in texts and file names only.
@@ -6,8 +6,16 @@ all processes of the machine, untouched by clock jumps: P27); wall seconds stand
 
 from __future__ import annotations
 
+import errno
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+_PASSING: Final = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+_PAUSE_S: Final = 0.01
+_TRIALS: Final = 100
+
+Made = TypeVar("Made")
 
 
 class Clock(Protocol):
@@ -43,3 +51,19 @@ def ctime(wall: float) -> str:
         return time.ctime(wall)
     except (OverflowError, OSError, ValueError):
         return f"@{wall}"
+
+
+def patiently(call: Callable[[], Made]) -> Made:
+    """Return what the call returns, tried again for a second while memory or descriptors are wanting.
+
+    For calls without which a daemon whose children serve would end. Raises OSError for any other trouble, and
+    for this one when it does not pass.
+    """
+    for _ in range(_TRIALS):
+        try:
+            return call()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+        time.sleep(_PAUSE_S)
+    return call()

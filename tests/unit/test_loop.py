@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 import socket
 import time
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import lonc.loop
+import lonc.system.clock
 from lonc.loop import READ, WRITE, Loop
 from lonc.system.clock import SystemClock
 
@@ -262,3 +265,41 @@ def test_a_signal_ends_a_turn_without_deadline(loop: Loop) -> None:
     finally:
         loop.close()
         signal.signal(signal.SIGALRM, before)
+
+
+class Wanting:
+    """An epoll whose next registrations fail for want of something, so many of them."""
+
+    def __init__(self, epoll: select.epoll, failures: int, code: int = errno.ENOMEM) -> None:
+        self._epoll = epoll
+        self._failures = failures
+        self._code = code
+
+    def register(self, fd: int, events: int) -> None:
+        if self._failures > 0:
+            self._failures -= 1
+            raise OSError(self._code, os.strerror(self._code))
+        self._epoll.register(fd, events)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._epoll, name)
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_memory_that_is_wanting_for_a_moment_is_waited_for(loop: Loop, pair: Pair, failures: int) -> None:
+    setattr(loop, "_epoll", Wanting(loop._epoll, failures))  # noqa: B010 - it stands in for the kernel's
+    seen: list[int] = []
+    loop.watch(pair[0], seen.append)
+    pair[1].send(b"x")
+    loop.turn(soon(loop))
+    assert seen == [READ]
+
+
+@pytest.mark.parametrize(("failures", "code"), [(1000, errno.ENOMEM), (1, errno.EPERM)])
+def test_what_does_not_pass_is_told(
+    loop: Loop, pair: Pair, failures: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lonc.system.clock, "_PAUSE_S", 0.0)
+    setattr(loop, "_epoll", Wanting(loop._epoll, failures, code))  # noqa: B010 - it stands in for the kernel's
+    with pytest.raises(OSError, match=os.strerror(code)):
+        loop.watch(pair[0], print)
