@@ -62,7 +62,7 @@ CAMPAIGNS = (
         "fuzz",
         "mutated input of every kind; no crash, no hang over a second",
         ("tests/fuzz/test_fuzz.py",),
-        {"LONC_TEST_FUZZ": "500000"},
+        {"LONC_TEST_FUZZ": "510000"},
         "inputs",
         1_000_000,
         "inputs",
