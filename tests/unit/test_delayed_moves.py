@@ -312,7 +312,7 @@ def test_what_is_known_of_a_message_where_it_lies(desk: Desk) -> None:
     assert desk.found("1.1.1.x.p1-1234567").peer == ""
     long = desk.found("x" * 200 + "\n" + "y" * 40 + ".p1")
     assert "\n" not in long.label
-    odd = desk.found("\x01" * 120 + ".p1")
+    odd = desk.found("xx" + "\x01" * 120 + ".p1")  # cut between two escapes at 400 and no sooner
     assert odd.label == printable(f"delayed/{odd.name}", 400)
     os.mkfifo(desk.path / "1.1.1.fifo.p1")
     assert desk.one("1.1.1.fifo.p1").regular is False
