@@ -1,6 +1,6 @@
 """Owns the order in which everything is checked, and the summary. Started by bin/test, in the environment.
 
-Parts: lint, types, unit (with the coverage of the pure modules), process (process and fault tests, four at a
+Parts: lint, types, unit (with the coverage of the pure modules), process (process and fault tests, six at a
 time), timing (the tests marked so, alone on the machine). A part that fails does not stop the others. The
 last line is the sum of all pytest runs in the form of pytest's own closing line.
 
@@ -29,8 +29,8 @@ RUNNING = [PYTHON, "-m", "pytest", "--tb=short", "--durations=5", "--durations-m
 # Tests with real processes, and those that try very much.
 SYSTEM = [f"tests/{name}" for name in ("process", "fault", "conformance", "fuzz", "machine", "security")]
 RETRIED = 4  # so many failures of a part may be the machine's
-# Most of these tests wait most of the time: two processors carry four. Each worker gets one after the other.
-SIDE_BY_SIDE = ["-n", "4", "--maxschedchunk", "1"]
+# Most of these tests wait most of the time: two processors carry six. Each worker gets one after the other.
+SIDE_BY_SIDE = ["-n", "6", "--maxschedchunk", "1"]
 
 results: list[tuple[str, bool, float]] = []
 counts: Counter[str] = Counter()
@@ -125,7 +125,7 @@ def unit() -> None:
         after=([*coverage, "report", include, "--skip-covered", "--fail-under=100"],),
     )
     others = [f"--ignore={path}" for path in watched]
-    pytest("unit, all others", "tests/unit", "tests/test_architecture.py", *others, *SIDE_BY_SIDE[:2])
+    pytest("unit, all others", "tests/unit", "tests/test_architecture.py", *others, "-n", "2")
 
 
 def process() -> None:
