@@ -89,6 +89,15 @@ def site(make_site: MakeSite) -> Site:
     return make_site()
 
 
+@pytest.fixture
+def talking(site: Site) -> Site:
+    """Return that site, running, with its link ready."""
+    site.peer("msul1")
+    site.start()
+    site.wait_ready()
+    return site
+
+
 @pytest.fixture(scope="session")
 def kit() -> Kit:
     """Return the measuring programs; skips with the reason where they cannot be had."""

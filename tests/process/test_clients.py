@@ -27,14 +27,6 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def talking(site: Site) -> Site:
-    site.peer("msul1")
-    site.start()
-    site.wait_ready()
-    return site
-
-
-@pytest.fixture
 def descriptors() -> Iterator[None]:
     """Let this process hold as many descriptors as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.process.harness import Site
 
 TEXTS = [bytes([number]) + b"x" + bytes([number]) * 2 + b"y" + bytes([number]) for number in range(256)]
 TEXTS.remove(b"\nx\n\ny\n")
 TEXTS += [b"", b" ", b"\r", b"\0", bytes(number for number in range(256) if number != 10), b"\xff" * 5000]
-
-
-@pytest.fixture
-def talking(site: Site) -> Site:
-    """Return a running site with its link ready."""
-    site.peer("msul1")
-    site.start()
-    site.wait_ready()
-    return site
 
 
 def test_every_byte_passes_both_ways_at_every_place(talking: Site) -> None:

@@ -22,14 +22,6 @@ def text(size: int) -> bytes:
     return os.urandom(size).replace(b"\n", b"\x00")
 
 
-@pytest.fixture
-def talking(site: Site) -> Site:
-    site.peer("msul1")
-    site.start()
-    site.wait_ready()
-    return site
-
-
 def one_link(site: Site) -> None:
     """The link has seen nothing of all that."""
     assert site.ask("msul1", b"echo:still here") == b"still here"
