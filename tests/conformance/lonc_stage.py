@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import select
 import signal
 import socket
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from tests.conformance.cipher import Cipher, key_of
 from tests.conformance.model import LONC, Book, MismatchError, UnfitError, expect, shown
-from tests.conformance.wire import Wire
+from tests.conformance.wire import Wire, readable
 
 BACKLOG = 256
 CON_LOST = b"con_lost"
@@ -210,7 +209,7 @@ class LoncStage:
         while time.monotonic() < deadline:
             link = self._accept()
             if link is None:
-                select.select([self.listener] if self.listener else [], [], [], 0.1)
+                readable([self.listener.fileno()] if self.listener else [], 0.1)
                 continue
             if not self._stale(link):
                 self.wires.append(link)
@@ -375,11 +374,11 @@ class LoncStage:
             self.nudge()
         open_ = [wire for wire in (*self.links, *others) if not wire.eof]
         listening = [self.listener.fileno()] if self.listener else []
-        readable, _, _ = select.select([wire.fileno() for wire in open_] + listening, [], [], min(wait_s, 1.0))
+        ready = readable([wire.fileno() for wire in open_] + listening, min(wait_s, 1.0))
         for wire in open_:
-            if wire.fileno() in readable:
+            if wire.fileno() in ready:
                 wire.fill(0.0)
-        if set(listening) & set(readable):
+        if ready.intersection(listening):
             self._welcome()
 
 

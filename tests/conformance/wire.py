@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import time
@@ -10,6 +11,14 @@ import time
 from tests.conformance.model import MismatchError, expect, shown
 
 READ_BYTES = 1 << 18
+
+
+def readable(fds: list[int], wait_s: float) -> set[int]:
+    """Return which of these descriptors, of any number, can be read or are at their end; waits so long."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(wait_s * 1000)}
 
 
 class Wire:

@@ -74,7 +74,9 @@ class Holder:
         assert self._process.stdout is not None
         said = b""
         while said.count(b"\n") < self._count:
-            ready, _, _ = select.select([self._process.stdout], [], [], WAIT_S)
+            poll = select.poll()  # whose descriptors may have any number
+            poll.register(self._process.stdout, select.POLLIN)
+            ready = poll.poll(WAIT_S * 1000)
             data = os.read(self._process.stdout.fileno(), 4096) if ready else b""
             assert data, f"only {said!r}"
             said += data
