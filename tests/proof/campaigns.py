@@ -27,7 +27,7 @@ class Campaign:
 CAMPAIGNS = (
     Campaign(
         "kills",
-        "children, parents and peers of 50 links killed at random instants; no message lost",
+        "children, parents, londs and links of 50 peers killed at random instants; no message lost",
         ("tests/fault/test_campaign_kills.py",),
         {"LONC_TEST_CAMPAIGN_KILLS": "2000"},
         "faults",
