@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ SIDE_BY_SIDE = ["-n", "4", "--maxschedchunk", "1"]
 NOTHING_COLLECTED = 5  # pytest's exit status
 RETRIED = 4  # more failures than that are no accident of the machine's
 INTERRUPTED_S = 120.0  # for the end of all that a test has started
+COPY = re.compile(r"/[^\s']*/build/removal/[^/\s']+/tree/")  # where a removal was made says nothing to anybody
 WRITTEN = ledger.TREE / "build" / "proof"
 
 
@@ -105,7 +107,7 @@ def removed(step: Step) -> tuple[Counted, dict[str, str]]:
     counted = Counted(runs=1, inputs=1, faults=1, violations=0 if noticed else 1)
     if not noticed:
         counted.failed.append(step.name)
-    return counted, {"test": result.test, "says": result.message}
+    return counted, {"test": result.test, "says": COPY.sub("", result.message)}
 
 
 def carry_out(step: Step, number: int) -> Record:
