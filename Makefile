@@ -31,7 +31,8 @@ soak:
 # A million mutated inputs by default; FUZZ="--atheris lines" finds new ones by coverage.
 FUZZ = --inputs 1000000
 fuzz:
-	@. etc/venv.sh && venv_ready . test && exec .venv/bin/python -m tests.fuzz $(FUZZ)
+	@. etc/venv.sh && venv_ready . test && case "$(FUZZ)" in *--atheris*) venv_ready . proof ;; esac && \
+		exec .venv/bin/python -m tests.fuzz $(FUZZ)
 
 # Changes one thing at a time in the pure modules and the queue, and runs their tests; writes doc/mutation.md.
 mutation:
